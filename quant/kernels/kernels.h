@@ -1,0 +1,121 @@
+#pragma once
+// The kernels of one instruction set, as a table of functions. Chosen once when an Engine opens and
+// passed down; there is no global. All functions are noexcept, allocate nothing and touch only what
+// their arguments name.
+//
+// Same request, same bits: an output element depends only on its own weight row and its own input
+// row, and its reduction order depends only on the row length. So results are equal for any number
+// of threads, any split of rows and tokens into calls, and any batch.
+#include <cstdint>
+
+#include "quant/dtype.h"
+
+namespace nibble {
+
+/// A weight matrix in its file layout, row-major, not owned.
+struct Matrix {
+  const void* data = nullptr;  // [rows, cols], rows are row_bytes(type, cols) apart
+  DType type = DType::F32;
+  int64_t rows = 0;
+  int64_t cols = 0;
+};
+
+/// How a matmul wants its input rows prepared.
+enum class ActLayout : uint8_t {
+  f32,  // plain floats
+  q8,   // int8 in blocks of 32 with one scale each, and what the kernel adds to it
+};
+
+struct MatmulArgs {
+  Matrix w;              // [rows, cols]
+  const void* act;       // [tokens, cols] prepared by prepare_act for w's layout
+  int64_t tokens;
+  int64_t row_begin;     // writes out[t * out_stride + r] for row_begin <= r < row_end
+  int64_t row_end;
+  float* out;            // [tokens, out_stride]
+  int64_t out_stride;
+};
+
+/// Element type of keys and values in a SequenceState.
+enum class KvType : uint8_t { f16, f32 };
+
+constexpr int64_t kv_type_bytes(KvType t) { return t == KvType::f16 ? 2 : 4; }
+
+/// Positions in one page of a SequenceState, and in one step of the attention reduction.
+inline constexpr int64_t kKvPageLen = 64;
+
+/// Attention of one query row for the query heads that share one key/value head.
+/// pages[p] covers positions p*kKvPageLen ...; its key slab starts k_offset bytes into the page, the
+/// value slab v_offset bytes: [kKvPageLen, head_dim_k] and [kKvPageLen, head_dim_v] of kv_type.
+/// The softmax is accumulated page by page in order of position, so it does not depend on where a
+/// prompt was split. Positions outside [pos_begin, pos_end) are not read.
+struct AttendArgs {
+  const float* q;               // [group, head_dim_k]
+  float* out;                   // [group, head_dim_v]
+  int64_t group;                // query heads of this key/value head
+  int64_t head_dim_k;
+  int64_t head_dim_v;
+  const void* const* pages;
+  int64_t k_offset;
+  int64_t v_offset;
+  int64_t pos_begin;            // first position attended to (sliding window)
+  int64_t pos_end;              // one past the last
+  float scale;                  // score = scale * dot(q, k)
+  float softcap;                // if > 0: score = softcap * tanh(score / softcap)
+  KvType kv_type;
+};
+
+enum class Activation : uint8_t { silu, gelu_tanh };
+
+/// Which elements of a head rotate together.
+enum class RopeKind : uint8_t {
+  adjacent,  // (0,1), (2,3), ...      GGUF's llama
+  halves,    // (0,n/2), (1,n/2+1) ... GGUF's gemma, qwen
+};
+
+struct KernelTable {
+  const char* name;            // "reference", "avx2": what --isa takes
+  const char* description;     // for help and reports
+  bool (*supported)() noexcept;  // does this CPU run it?
+  KvType default_kv;           // what a SequenceState uses when nobody asked
+
+  /// Layout that matmul wants for weights of this type.
+  ActLayout (*act_layout)(DType) noexcept;
+  /// Bytes of one prepared row of k elements; a multiple of 64.
+  int64_t (*act_bytes)(ActLayout, int64_t k) noexcept;
+  /// x [k] -> act, act_bytes(layout, k) long. k is a multiple of 32 for q8.
+  void (*prepare_act)(ActLayout, const float* x, int64_t k, void* act) noexcept;
+  void (*matmul)(const MatmulArgs&) noexcept;
+  /// Row r of w as floats: out [cols]. Exact.
+  void (*dequantize_row)(const Matrix& w, int64_t r, float* out) noexcept;
+
+  /// out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]; out may be x. weight nullptr means ones.
+  void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out) noexcept;
+  /// Rotates the first rope_dim elements of each head in place.
+  /// x [heads, head_dim], cos_sin [rope_dim/2][2]
+  void (*rope)(float* x, int64_t heads, int64_t head_dim, int64_t rope_dim, const float* cos_sin,
+               RopeKind) noexcept;
+  /// out[i] = act(gate[i]) * up[i]; out may be gate.
+  void (*glu)(Activation, const float* gate, const float* up, int64_t n, float* out) noexcept;
+  /// x[i] += y[i]
+  void (*add)(float* x, const float* y, int64_t n) noexcept;
+  /// x[i] *= s
+  void (*scale)(float* x, int64_t n, float s) noexcept;
+  /// x[i] = cap * tanh(x[i] / cap)
+  void (*softcap)(float* x, int64_t n, float cap) noexcept;
+  /// Stores n floats as keys or values.
+  void (*store_kv)(KvType, const float* x, int64_t n, void* out) noexcept;
+  /// scratch is attend_scratch(group, head_dim_v) floats, not shared between threads.
+  void (*attend)(const AttendArgs&, float* scratch) noexcept;
+  int64_t (*attend_scratch)(int64_t group, int64_t head_dim_v) noexcept;
+};
+
+/// Every table of this build, best first; `reference` is last and always supported.
+/// count receives their number.
+const KernelTable* const* all_kernels(int* count) noexcept;
+/// The best table that this CPU supports (never `reference`, except where nothing else is).
+const KernelTable* best_kernels() noexcept;
+/// By name, supported or not; nullptr if there is none.
+const KernelTable* kernels_named(const char* name) noexcept;
+
+}  // namespace nibble

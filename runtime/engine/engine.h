@@ -1,0 +1,67 @@
+#pragma once
+// An opened model: file, weights, tokenizer, chat template. Immutable, shared by any number of
+// threads and sessions.
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "formats/tensor_file.h"
+#include "quant/kernels/kernels.h"
+#include "runtime/engine/cancel.h"
+#include "runtime/engine/memory_plan.h"
+#include "runtime/engine/sampler.h"
+#include "runtime/text/chat.h"
+#include "runtime/text/tokenizer.h"
+
+namespace nibble {
+
+struct Model;
+
+struct EngineOptions {
+  std::string isa;  // kernel table by name; empty: the best this CPU has
+  /// Called with bytes done and bytes in all while the file is read; may be empty.
+  std::function<void(uint64_t done, uint64_t total)> on_progress;
+  const CancelToken* cancel = nullptr;  // not owned; checked while opening
+};
+
+class Engine {
+ public:
+  /// Errors: not_found, io, bad_file, unsupported (architecture, tensor type, tokenizer, isa),
+  /// cancelled.
+  static std::shared_ptr<const Engine> open(const std::string& path, const EngineOptions& = {});
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const TensorFile& file() const noexcept { return file_; }
+  const Model& model() const noexcept { return *model_; }
+  const Tokenizer& tokenizer() const noexcept { return *tokenizer_; }
+  const KernelTable& kernels() const noexcept { return *kernels_; }
+  /// nullptr: a base model, or a template that does not parse (see template_problem()).
+  const ChatTemplate* chat_template() const noexcept { return template_.get(); }
+  const std::string& template_problem() const noexcept { return template_problem_; }
+  /// The file's general.sampling.*, over the built-in defaults.
+  const SamplerOptions& sampling() const noexcept { return sampling_; }
+
+  int64_t n_vocab() const noexcept;
+  int64_t n_ctx_train() const noexcept;
+  int64_t n_embd() const noexcept;
+  std::string description() const;  // "llama 135M Q4_1"
+  int64_t n_params() const noexcept;
+
+  /// What a session of this size needs. n_ctx 0: the model's own, limited to what fits.
+  MemoryPlan plan(int64_t n_ctx, int64_t n_ubatch, KvType k, KvType v) const;
+
+ private:
+  Engine();
+  TensorFile file_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::unique_ptr<ChatTemplate> template_;
+  std::string template_problem_;
+  const KernelTable* kernels_ = nullptr;
+  SamplerOptions sampling_;
+};
+
+}  // namespace nibble

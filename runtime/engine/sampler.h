@@ -1,0 +1,69 @@
+#pragma once
+// Logits to token. One documented order of stages (SamplerOptions::stages), each a row of the table
+// in sampler.cpp. temperature 0 is greedy. Ties go to the lowest id. Same seed, same logits: same
+// token on every machine.
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace nibble {
+
+class Metadata;
+
+struct SamplerOptions {
+  float temperature = 0.8f;       // 0: greedy
+  int32_t top_k = 40;             // 0 or less: off
+  float top_p = 0.95f;            // 1: off
+  float min_p = 0.05f;            // 0: off
+  float typical_p = 1.0f;         // 1: off
+  int32_t repeat_last_n = 64;     // tokens the penalties look back on; -1: all, 0: none
+  float repeat_penalty = 1.0f;    // divides positive logits and multiplies negative ones
+  float frequency_penalty = 0.0f; // subtracted once per occurrence
+  float presence_penalty = 0.0f;  // subtracted once
+  uint64_t seed = 0;              // with random_seed: replaced by one from the system
+  bool random_seed = true;
+  std::vector<std::pair<int32_t, float>> logit_bias;  // added first
+  /// Order of the stages, by name.
+  std::vector<std::string> stages = default_stages();
+
+  static std::vector<std::string> default_stages();
+  /// general.sampling.* of a file over *this. Errors: bad_file (wrong type or out of range).
+  void apply_metadata(const Metadata&);
+  /// Errors: bad_argument names the option, its range and the value.
+  void check(int32_t n_vocab) const;
+};
+
+/// Names of all stages in their default order, for --help and messages.
+std::vector<std::string_view> sampler_stage_names();
+
+class Sampler {
+ public:
+  /// Errors: bad_argument.
+  Sampler(const SamplerOptions&, int32_t n_vocab);
+
+  /// Chooses from logits [n_vocab]; reads the history but does not add to it.
+  int32_t sample(std::span<const float> logits);
+  /// The token enters the history that the penalties look at.
+  void accept(int32_t id);
+  void reset();  // empties the history, starts the random sequence again
+  uint64_t seed() const noexcept { return seed_; }
+
+ private:
+  struct Candidate {
+    int32_t id;
+    float logit;
+    float p;
+  };
+  friend struct SamplerStages;
+  SamplerOptions options_;
+  int32_t n_vocab_;
+  uint64_t seed_;
+  uint64_t draws_ = 0;             // counter of the counter-based random generator
+  std::vector<int32_t> history_;
+  std::vector<Candidate> candidates_;
+};
+
+}  // namespace nibble

@@ -1,0 +1,73 @@
+#pragma once
+// One mutable timeline over an Engine: the tokens so far, their keys and values, the logits after
+// the last one. Used by one thread at a time.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "runtime/engine/cancel.h"
+#include "runtime/engine/engine.h"
+
+namespace nibble {
+
+struct SessionOptions {
+  int64_t n_ctx = 0;      // positions; 0: the model's own, limited by the memory plan
+  int64_t n_batch = 512;  // rows of one forward pass at most
+  int n_threads = 0;      // 0: what suits the machine
+  KvType type_k = KvType::f16;
+  KvType type_v = KvType::f16;
+  bool kv_given = false;  // false: the kernel table's default type
+};
+
+struct SyncResult {
+  int64_t n_reused = 0;     // tokens whose state was already there
+  int64_t n_evaluated = 0;  // tokens run through the model
+};
+
+class Session {
+ public:
+  /// Errors: bad_argument, out_of_memory (the plan does not fit: names the parts).
+  Session(std::shared_ptr<const Engine>, const SessionOptions& = {});
+  ~Session();
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+
+  /// Makes the timeline equal to `tokens`: keeps the common prefix, rewinds, evaluates the rest and
+  /// leaves the logits after the last token. Tokens must not be empty.
+  /// Errors: context_full (both numbers), bad_argument (token out of range), out_of_memory,
+  /// cancelled (the timeline then holds the tokens of the chunks that were finished).
+  /// on_progress(done, total) is called after every chunk with tokens evaluated.
+  SyncResult sync(std::span<const int32_t> tokens, const CancelToken* cancel = nullptr,
+                  const std::function<void(int64_t, int64_t)>& on_progress = {});
+  /// Evaluates one more token. Errors as sync.
+  void append(int32_t token, const CancelToken* cancel = nullptr);
+  /// sync() that also keeps the logits of every evaluated row:
+  /// on_rows(first_position, n_rows, logits [n_rows, n_vocab]) per chunk. Starts from an empty
+  /// timeline, so that every token's row is seen.
+  void evaluate_all(std::span<const int32_t> tokens,
+                    const std::function<void(int64_t, int64_t, const float*)>& on_rows,
+                    const CancelToken* cancel = nullptr);
+
+  /// After the last token; empty before the first. Valid until the next call that evaluates.
+  std::span<const float> logits() const noexcept;  // [n_vocab]
+  std::span<const int32_t> tokens() const noexcept;
+  int64_t n_ctx() const noexcept;
+  int64_t n_used() const noexcept { return static_cast<int64_t>(tokens().size()); }
+  int n_threads() const noexcept;
+  /// Keeps the first n tokens. The logits are gone until the next sync or append.
+  void rewind(int64_t n);
+  /// A second timeline that shares all pages so far (copied when either writes to one).
+  Session fork() const;
+  const Engine& engine() const noexcept;
+  std::shared_ptr<const Engine> engine_ptr() const noexcept;
+  const MemoryPlan& plan() const noexcept;
+
+ private:
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl>);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nibble

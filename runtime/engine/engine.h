@@ -8,7 +8,7 @@
 
 #include "formats/tensor_file.h"
 #include "quant/kernels/kernels.h"
-#include "runtime/engine/cancel.h"
+#include "runtime/threads/cancel.h"
 #include "runtime/engine/memory_plan.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/text/chat.h"
@@ -51,7 +51,7 @@ class Engine {
   int64_t n_params() const noexcept;
 
   /// What a session of this size needs. n_ctx 0: the model's own, limited to what fits.
-  MemoryPlan plan(int64_t n_ctx, int64_t n_ubatch, KvType k, KvType v) const;
+  MemoryPlan plan(int64_t n_ctx, int64_t n_batch, KvType kv_type) const;
 
  private:
   Engine();

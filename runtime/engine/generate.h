@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/engine/cancel.h"
+#include "runtime/threads/cancel.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/session.h"
 

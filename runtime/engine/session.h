@@ -4,10 +4,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "runtime/engine/cancel.h"
+#include "runtime/threads/cancel.h"
 #include "runtime/engine/engine.h"
 
 namespace nibble {
@@ -16,9 +17,7 @@ struct SessionOptions {
   int64_t n_ctx = 0;      // positions; 0: the model's own, limited by the memory plan
   int64_t n_batch = 512;  // rows of one forward pass at most
   int n_threads = 0;      // 0: what suits the machine
-  KvType type_k = KvType::f16;
-  KvType type_v = KvType::f16;
-  bool kv_given = false;  // false: the kernel table's default type
+  std::optional<KvType> kv_type;  // of keys and values; none: the kernel table's default
 };
 
 struct SyncResult {

@@ -1,0 +1,114 @@
+#include "runtime/engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "formats/io/error.h"
+#include "runtime/model/model.h"
+#include "runtime/model/sequence_state.h"
+#include "runtime/model/workspace.h"
+#include "runtime/threads/team.h"
+
+namespace nibble {
+
+namespace {
+
+const KernelTable* choose_kernels(const std::string& isa) {
+  if (isa.empty() || isa == "auto") return best_kernels();
+  const KernelTable* table = kernels_named(isa.c_str());
+  if (table != nullptr && table->supported()) return table;
+  int count = 0;
+  std::string known;
+  for (const KernelTable* const* row = all_kernels(&count); count > 0; ++row, --count) {
+    if (!(*row)->supported()) continue;
+    if (!known.empty()) known += ", ";
+    known += (*row)->name;
+  }
+  fail(table == nullptr ? ErrorCode::bad_argument : ErrorCode::unsupported,
+       "isa: expected one that this CPU runs ({}), got {}", known, isa);
+}
+
+void check_cancel(const CancelToken* cancel) {
+  if (cancel != nullptr && cancel->requested()) fail(ErrorCode::cancelled, "cancelled");
+}
+
+/// "135M", "1.2B"
+std::string short_count(int64_t n) {
+  if (n >= 1'000'000'000) return fmt::format("{:.1f}B", static_cast<double>(n) / 1e9);
+  if (n >= 1'000'000) return fmt::format("{:.0f}M", static_cast<double>(n) / 1e6);
+  return fmt::format("{:.0f}K", static_cast<double>(n) / 1e3);
+}
+
+/// The type that holds the most bytes among the matrices.
+const char* main_type(const TensorFile& file) {
+  std::vector<std::pair<uint32_t, uint64_t>> sums;
+  for (const TensorInfo& t : file.tensors()) {
+    if (t.n_dims < 2 || t.name == "token_embd.weight") continue;
+    auto it = std::find_if(sums.begin(), sums.end(),
+                           [&t](const auto& s) { return s.first == t.type_id; });
+    if (it == sums.end()) it = sums.insert(sums.end(), {t.type_id, 0});
+    it->second += t.bytes;
+  }
+  const auto best = std::max_element(
+      sums.begin(), sums.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  const char* name = best == sums.end() ? nullptr : dtype_ecosystem_name(best->first);
+  return name != nullptr ? name : "?";
+}
+
+}  // namespace
+
+Engine::Engine() = default;
+Engine::~Engine() = default;
+
+std::shared_ptr<const Engine> Engine::open(const std::string& path, const EngineOptions& options) {
+  const KernelTable* kernels = choose_kernels(options.isa);
+  check_cancel(options.cancel);
+  std::shared_ptr<Engine> engine(new Engine);
+  engine->kernels_ = kernels;
+  engine->file_ = open_tensor_file(path);
+  const uint64_t total = engine->file_.file_bytes().size();
+  if (options.on_progress) options.on_progress(0, total);
+  check_cancel(options.cancel);
+  engine->model_ = std::make_unique<Model>(load_model(engine->file_));
+  check_cancel(options.cancel);
+  engine->tokenizer_ = Tokenizer::from_metadata(engine->file_.meta());
+  if (engine->tokenizer_->n_vocab() != engine->n_vocab()) {
+    fail(ErrorCode::bad_file, "{}: tensor token_embd.weight: expected {} rows, one a token, got {}",
+         path, engine->tokenizer_->n_vocab(), engine->n_vocab());
+  }
+  check_cancel(options.cancel);
+  engine->sampling_.apply_metadata(engine->file_.meta());
+  if (const auto source = engine->file_.meta().get_string("tokenizer.chat_template")) {
+    try {
+      engine->template_ = std::make_unique<ChatTemplate>(ChatTemplate::parse(*source));
+    } catch (const Error& e) {
+      engine->template_problem_ = e.message();
+    }
+  }
+  if (options.on_progress) options.on_progress(total, total);
+  return engine;
+}
+
+int64_t Engine::n_vocab() const noexcept { return model_->config.n_vocab; }
+int64_t Engine::n_ctx_train() const noexcept { return model_->config.n_ctx_train; }
+int64_t Engine::n_embd() const noexcept { return model_->config.n_embd; }
+int64_t Engine::n_params() const noexcept { return model_->weights.n_params; }
+
+std::string Engine::description() const {
+  return fmt::format("{} {} {}", model_->config.arch, short_count(n_params()), main_type(file_));
+}
+
+MemoryPlan Engine::plan(int64_t n_ctx, int64_t n_batch, KvType type) const {
+  MemoryPlan plan;
+  plan.weights = static_cast<int64_t>(file_.file_bytes().size());
+  plan.kv_per_token = KvLayout::of(model_->config, type).bytes_per_token();
+  plan.scratch = Workspace::bytes(*model_, *kernels_, default_threads(), n_batch, 1);
+  plan.available = available_memory();
+  plan.n_ctx = n_ctx > 0 ? n_ctx : context_that_fits(plan, n_ctx_train());
+  const int64_t pages = (plan.n_ctx + kKvPageLen - 1) / kKvPageLen;
+  plan.kv = pages * kKvPageLen * plan.kv_per_token;
+  return plan;
+}
+
+}  // namespace nibble

@@ -1,0 +1,188 @@
+#include "runtime/engine/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "formats/io/error.h"
+#include "runtime/model/forward.h"
+
+namespace nibble {
+
+namespace {
+
+/// Rows of one forward pass that keeps the logits of all of them.
+constexpr int64_t kAllLogitsRows = 64;
+
+constexpr int64_t kMaxContext = int64_t{1} << 30;
+
+}  // namespace
+
+struct Session::Impl {
+  Impl(std::shared_ptr<const Engine> e, const SessionOptions& o, MemoryPlan p,
+       std::shared_ptr<const KvLayout> layout)
+      : engine(std::move(e)), options(o), plan(p), state(std::move(layout)),
+        team(o.n_threads) {}
+
+  std::shared_ptr<const Engine> engine;
+  SessionOptions options;  // effective values
+  MemoryPlan plan;
+  SequenceState state;
+  Team team;
+  Workspace workspace;
+  std::vector<int32_t> tokens;
+  std::vector<Row> rows;
+  bool have_logits = false;
+
+  int64_t n_ctx() const { return plan.n_ctx; }
+
+  void check_tokens(std::span<const int32_t> ids) const {
+    for (const int32_t id : ids) {
+      if (id < 0 || id >= engine->n_vocab()) {
+        fail(ErrorCode::bad_argument, "token: expected 0 to {}, got {}", engine->n_vocab() - 1, id);
+      }
+    }
+  }
+
+  void check_room(int64_t n_tokens) const {
+    if (n_tokens > n_ctx()) {
+      throw Error(ErrorCode::context_full,
+                  fmt::format("context: expected at most {} tokens, got {}", n_ctx(), n_tokens),
+                  "shorten the prompt or open the session with a larger context");
+    }
+  }
+
+  void rewind(int64_t n) {
+    if (n >= static_cast<int64_t>(tokens.size())) return;
+    tokens.resize(static_cast<size_t>(n));
+    state.truncate(n);
+    have_logits = false;
+  }
+
+  /// One forward over the next tokens; the last row's logits, or all.
+  void evaluate(std::span<const int32_t> ids, bool all_logits, const CancelToken* cancel) {
+    const int64_t n = static_cast<int64_t>(ids.size());
+    const int64_t n_logits = all_logits ? n : 1;
+    workspace.reserve(engine->model(), engine->kernels(), team.size(), n, n_logits, 0);
+    state.reserve(n);
+    rows.clear();
+    for (int64_t i = 0; i < n; ++i) {
+      const bool wanted = all_logits || i == n - 1;
+      rows.push_back(Row{ids[static_cast<size_t>(i)], state.length() + i, &state,
+                         wanted ? RowOutput::logits : RowOutput::none});
+    }
+    tokens.reserve(tokens.size() + ids.size());
+    have_logits = false;
+    if (forward(engine->model(), engine->kernels(), team, workspace, rows, cancel) ==
+        ForwardStatus::cancelled) {
+      fail(ErrorCode::cancelled, "cancelled");
+    }
+    state.commit(n);
+    tokens.insert(tokens.end(), ids.begin(), ids.end());
+    have_logits = !all_logits;
+  }
+};
+
+Session::Session(std::shared_ptr<const Engine> engine, const SessionOptions& given) {
+  SessionOptions options = given;
+  if (options.n_ctx < 0 || options.n_ctx > kMaxContext) {
+    fail(ErrorCode::bad_argument, "n_ctx: expected 0 to {}, got {}", kMaxContext, options.n_ctx);
+  }
+  if (options.n_batch < 1 || options.n_batch > (1 << 16)) {
+    fail(ErrorCode::bad_argument, "n_batch: expected 1 to {}, got {}", 1 << 16, options.n_batch);
+  }
+  if (options.n_threads < 0 || options.n_threads > 1024) {
+    fail(ErrorCode::bad_argument, "n_threads: expected 0 to 1024, got {}", options.n_threads);
+  }
+  if (options.n_threads == 0) options.n_threads = default_threads();
+  if (!options.kv_type) options.kv_type = engine->kernels().default_kv;
+
+  MemoryPlan plan = engine->plan(options.n_ctx, options.n_batch, *options.kv_type);
+  if (!plan.fits()) {
+    throw Error(ErrorCode::out_of_memory,
+                fmt::format("memory: weights {} + keys and values {} + scratch {} = {} bytes, "
+                            "available {}",
+                            plan.weights, plan.kv, plan.scratch, plan.total(), plan.available),
+                "choose a smaller context or a smaller model");
+  }
+  auto layout = std::make_shared<const KvLayout>(
+      KvLayout::of(engine->model().config, *options.kv_type));
+  impl_ = std::make_unique<Impl>(std::move(engine), options, plan, std::move(layout));
+}
+
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+SyncResult Session::sync(std::span<const int32_t> tokens, const CancelToken* cancel,
+                         const std::function<void(int64_t, int64_t)>& on_progress) {
+  Impl& s = *impl_;
+  if (tokens.empty()) fail(ErrorCode::bad_argument, "tokens: expected at least one, got none");
+  s.check_tokens(tokens);
+  const int64_t n = static_cast<int64_t>(tokens.size());
+  s.check_room(n);
+  const auto differ = std::mismatch(tokens.begin(), tokens.end(), s.tokens.begin(), s.tokens.end());
+  int64_t keep = differ.first - tokens.begin();
+  const bool same = keep == n && n == n_used() && s.have_logits;
+  if (keep == n && !same) --keep;  // the last token is run again for its logits
+  s.rewind(keep);
+
+  SyncResult result{keep, 0};
+  const int64_t todo = n - keep;
+  while (result.n_evaluated < todo) {
+    if (cancel != nullptr && cancel->requested()) fail(ErrorCode::cancelled, "cancelled");
+    const int64_t chunk = std::min(s.options.n_batch, todo - result.n_evaluated);
+    s.evaluate(tokens.subspan(static_cast<size_t>(keep + result.n_evaluated),
+                              static_cast<size_t>(chunk)),
+               false, cancel);
+    result.n_evaluated += chunk;
+    if (on_progress) on_progress(result.n_evaluated, todo);
+  }
+  return result;
+}
+
+void Session::append(int32_t token, const CancelToken* cancel) {
+  impl_->check_tokens({&token, 1});
+  impl_->check_room(n_used() + 1);
+  impl_->evaluate({&token, 1}, false, cancel);
+}
+
+void Session::evaluate_all(std::span<const int32_t> tokens,
+                           const std::function<void(int64_t, int64_t, const float*)>& on_rows,
+                           const CancelToken* cancel) {
+  Impl& s = *impl_;
+  s.check_tokens(tokens);
+  s.check_room(static_cast<int64_t>(tokens.size()));
+  s.rewind(0);
+  const int64_t step = std::min(s.options.n_batch, kAllLogitsRows);
+  while (n_used() < static_cast<int64_t>(tokens.size())) {
+    const int64_t at = n_used();
+    const int64_t n = std::min(step, static_cast<int64_t>(tokens.size()) - at);
+    s.evaluate(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(n)), true, cancel);
+    on_rows(at, n, s.workspace.logits.data());
+  }
+}
+
+std::span<const float> Session::logits() const noexcept {
+  if (!impl_->have_logits) return {};
+  return {impl_->workspace.logits.data(), static_cast<size_t>(impl_->engine->n_vocab())};
+}
+
+std::span<const int32_t> Session::tokens() const noexcept { return impl_->tokens; }
+int64_t Session::n_ctx() const noexcept { return impl_->n_ctx(); }
+int Session::n_threads() const noexcept { return impl_->team.size(); }
+void Session::rewind(int64_t n) { impl_->rewind(std::max<int64_t>(n, 0)); }
+const Engine& Session::engine() const noexcept { return *impl_->engine; }
+std::shared_ptr<const Engine> Session::engine_ptr() const noexcept { return impl_->engine; }
+const MemoryPlan& Session::plan() const noexcept { return impl_->plan; }
+
+Session Session::fork() const {
+  const Impl& s = *impl_;
+  auto copy = std::make_unique<Impl>(s.engine, s.options, s.plan,
+                                     std::make_shared<const KvLayout>(s.state.layout()));
+  copy->state = s.state.fork();
+  copy->tokens = s.tokens;
+  return Session(std::move(copy));
+}
+
+}  // namespace nibble

@@ -1,0 +1,45 @@
+#pragma once
+// An architecture: how a file's metadata becomes a ModelConfig, and what its tensors are called.
+// One file in runtime/model/arch/ and one row in archs.cpp each.
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "runtime/model/config.h"
+#include "runtime/model/hparams.h"
+
+namespace nibble {
+
+/// What a tensor is for. Shapes follow from the role and the config (weights.cpp).
+enum class Role : uint8_t {
+  // once a model
+  token_embd, output_norm, output, rope_freqs,
+  // once a layer
+  attn_norm, attn_q, attn_k, attn_v, attn_q_bias, attn_k_bias, attn_v_bias, attn_q_norm,
+  attn_k_norm, attn_output, attn_output_bias, attn_post_norm, ffn_norm, ffn_gate, ffn_up, ffn_down,
+  ffn_post_norm,
+  count
+};
+
+inline constexpr int kRoleCount = static_cast<int>(Role::count);
+inline constexpr bool is_layer_role(Role r) { return r >= Role::attn_norm; }
+
+struct TensorName {
+  Role role;
+  std::string_view name;  // a layer's: "{}" stands for its number
+  bool required = true;
+};
+
+struct Arch {
+  std::string_view name;  // general.architecture
+  /// Errors: bad_file, unsupported (names the key).
+  ModelConfig (*read_config)(const HParams&);
+  std::span<const TensorName> tensors;
+};
+
+/// By general.architecture; nullptr if nibble has none of this name.
+const Arch* find_arch(std::string_view name) noexcept;
+/// The table, for messages and tests.
+std::span<const Arch* const> all_archs() noexcept;
+
+}  // namespace nibble

@@ -1,0 +1,339 @@
+// One parallel region a forward. Every thread runs the same sequence of phases and meets the others
+// at a barrier between them; inside a phase, rows of the batch are dealt out evenly and tiles of
+// weight rows are taken from a counter. Nothing here depends on who computes what.
+#include "runtime/model/forward.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace nibble {
+
+namespace {
+
+constexpr int64_t kTileRows = 32;  // weight rows of one unit of matmul work
+
+/// One matrix of a phase: out [rows of the batch, w.rows].
+struct Product {
+  const Matrix* w;
+  float* out;
+};
+
+struct Range {
+  int64_t begin;
+  int64_t end;
+};
+
+class Pass {
+ public:
+  Pass(const Model& model, const KernelTable& kernels, Team& team, Workspace& ws,
+       std::span<const Row> rows, const CancelToken* cancel) noexcept
+      : model_(model), config_(model.config), kernels_(kernels), team_(team), ws_(ws), rows_(rows),
+        n_rows_(static_cast<int64_t>(rows.size())), cancel_(cancel) {
+    for (Workspace::Counter& c : ws.counters) c.next.store(0, std::memory_order_relaxed);
+    ws.stop = false;
+    ws.logit_rows.clear();
+    for (int64_t t = 0; t < n_rows_; ++t) {
+      if (rows[static_cast<size_t>(t)].output == RowOutput::logits) ws.logit_rows.push_back(t);
+    }
+  }
+
+  ForwardStatus run() noexcept {
+    team_.run([this](int thread, Team&) { work(thread); });
+    return ws_.stop ? ForwardStatus::cancelled : ForwardStatus::ok;
+  }
+
+ private:
+  void work(int thread) noexcept {
+    embed(thread);
+    int64_t phase = 0;
+    for (size_t i = 0; i < config_.layers.size(); ++i) {
+      if (thread == 0) ws_.stop = cancelled();
+      const LayerSpec& spec = config_.layers[i];
+      const LayerWeights& w = model_.weights.layers[i];
+      attention(thread, i, spec, w, phase);
+      if (ws_.stop) return;  // written before a barrier inside attention, the same for all
+      feed_forward(thread, spec, w, phase);
+    }
+    outputs(thread, phase);
+  }
+
+  // ---- phases ----
+
+  void embed(int thread) noexcept {
+    const Range mine = share(n_rows_, thread);
+    for (size_t r = 0; r < config_.ropes.size(); ++r) {
+      const int64_t half = config_.ropes[r].dim / 2;
+      for (int64_t t = mine.begin; t < mine.end; ++t) {
+        float* out = ws_.cos_sin[r].data() + t * 2 * half;  // [half, 2]
+        const double pos = static_cast<double>(row(t).pos);
+        for (int64_t i = 0; i < half; ++i) {
+          const double angle = pos * ws_.freqs[r][static_cast<size_t>(i)];
+          out[2 * i] = static_cast<float>(std::cos(angle));
+          out[2 * i + 1] = static_cast<float>(std::sin(angle));
+        }
+      }
+    }
+    for (int64_t t = mine.begin; t < mine.end; ++t) {
+      float* x = x_row(t);
+      kernels_.dequantize_row(model_.weights.model[Role::token_embd], row(t).token, x);
+      if (config_.embed_scale != 1.0f) kernels_.scale(x, config_.n_embd, config_.embed_scale);
+    }
+  }
+
+  void attention(int thread, size_t layer, const LayerSpec& spec, const LayerWeights& w,
+                 int64_t& phase) noexcept {
+    const Matrix* qkv[] = {&w[Role::attn_q], &w[Role::attn_k], &w[Role::attn_v]};
+    norm_rows(thread, w.vector(Role::attn_norm), qkv);
+    team_.barrier();
+    const Product products[] = {{qkv[0], ws_.q.data()}, {qkv[1], ws_.k.data()},
+                                {qkv[2], ws_.v.data()}};
+    matmul(products, n_rows_, phase);
+    team_.barrier();
+    const Range mine = share(n_rows_, thread);
+    for (int64_t t = mine.begin; t < mine.end; ++t) place_row(t, layer, spec, w);
+    team_.barrier();
+    attend(thread, layer, spec, phase);
+    team_.barrier();
+    const Matrix* wo[] = {&w[Role::attn_output]};
+    const int64_t width = spec.n_head * spec.head_dim_v;
+    for (int64_t t = mine.begin; t < mine.end; ++t) {
+      prepare(t, ws_.attn.data() + t * width, width, wo);
+    }
+    team_.barrier();
+    const Product out[] = {{wo[0], ws_.branch.data()}};
+    matmul(out, n_rows_, phase);
+    team_.barrier();
+    add_branch(thread, w.vector(Role::attn_output_bias), w.vector(Role::attn_post_norm));
+  }
+
+  void feed_forward(int thread, const LayerSpec& spec, const LayerWeights& w,
+                    int64_t& phase) noexcept {
+    // The rows of add_branch and norm_rows are the same thread's: no barrier between them.
+    const Matrix* gate_up[] = {&w[Role::ffn_gate], &w[Role::ffn_up]};
+    norm_rows(thread, w.vector(Role::ffn_norm), gate_up);
+    team_.barrier();
+    const Product products[] = {{gate_up[0], ws_.gate.data()}, {gate_up[1], ws_.up.data()}};
+    matmul(products, n_rows_, phase);
+    team_.barrier();
+    const Matrix* down[] = {&w[Role::ffn_down]};
+    const Range mine = share(n_rows_, thread);
+    for (int64_t t = mine.begin; t < mine.end; ++t) {
+      float* gate = ws_.gate.data() + t * spec.n_ff;  // [n_ff]
+      kernels_.glu(spec.activation, gate, ws_.up.data() + t * spec.n_ff, spec.n_ff, gate);
+      prepare(t, gate, spec.n_ff, down);
+    }
+    team_.barrier();
+    const Product out[] = {{down[0], ws_.branch.data()}};
+    matmul(out, n_rows_, phase);
+    team_.barrier();
+    add_branch(thread, nullptr, w.vector(Role::ffn_post_norm));
+  }
+
+  void outputs(int thread, int64_t& phase) noexcept {
+    const LayerWeights& w = model_.weights.model;
+    const int64_t n_embd = config_.n_embd;
+    const Matrix* head[] = {&w[Role::output]};
+    team_.barrier();  // rows of the last add_branch are read by other threads now
+    const int64_t n_logits = static_cast<int64_t>(ws_.logit_rows.size());
+    const Range mine = share(n_logits, thread);
+    for (int64_t s = mine.begin; s < mine.end; ++s) {
+      float* normed = scratch_row(thread);
+      kernels_.rms_norm(x_row(ws_.logit_rows[static_cast<size_t>(s)]),
+                        w.vector(Role::output_norm), n_embd, config_.norm_eps, normed);
+      prepare(s, normed, n_embd, head);
+    }
+    if (thread == 0) write_hidden();
+    team_.barrier();
+    const Product product[] = {{head[0], ws_.logits.data()}};
+    if (n_logits > 0) matmul(product, n_logits, phase);
+    team_.barrier();
+    if (thread == 0 && cancelled()) ws_.stop = true;  // read by run() after the region
+    for (int64_t s = mine.begin; s < mine.end; ++s) {
+      float* logits = ws_.logits.data() + s * config_.n_vocab;
+      if (config_.logit_scale != 1.0f) {
+        kernels_.scale(logits, config_.n_vocab, config_.logit_scale);
+      }
+      if (config_.logit_softcap > 0.0f) {
+        kernels_.softcap(logits, config_.n_vocab, config_.logit_softcap);
+      }
+    }
+  }
+
+  // ---- parts of phases ----
+
+  /// x -> norm -> matmul input, for this thread's rows.
+  void norm_rows(int thread, const float* weight, std::span<const Matrix* const> users) noexcept {
+    const Range mine = share(n_rows_, thread);
+    float* normed = scratch_row(thread);
+    for (int64_t t = mine.begin; t < mine.end; ++t) {
+      kernels_.rms_norm(x_row(t), weight, config_.n_embd, config_.norm_eps, normed);
+      prepare(t, normed, config_.n_embd, users);
+    }
+  }
+
+  /// Row t of the matmul input, in every layout that one of the users wants.
+  void prepare(int64_t t, const float* x, int64_t n,
+               std::span<const Matrix* const> users) noexcept {
+    bool done[2] = {false, false};
+    for (const Matrix* user : users) {
+      const ActLayout layout = kernels_.act_layout(user->type);
+      bool& is_done = done[layout == ActLayout::q8 ? 1 : 0];
+      if (!is_done) {
+        kernels_.prepare_act(layout, x, n, act(layout) + t * kernels_.act_bytes(layout, n));
+      }
+      is_done = true;
+    }
+  }
+
+  /// out [tokens, w.rows] for every product; tiles of weight rows go to whoever is free.
+  void matmul(std::span<const Product> products, int64_t tokens, int64_t& phase) noexcept {
+    std::atomic<int64_t>& next = ws_.counters[static_cast<size_t>(phase++)].next;
+    int64_t n_tiles = 0;
+    for (const Product& p : products) n_tiles += tiles(*p.w);
+    for (int64_t tile = next.fetch_add(1, std::memory_order_relaxed); tile < n_tiles;
+         tile = next.fetch_add(1, std::memory_order_relaxed)) {
+      if (cancelled()) return;
+      size_t i = 0;
+      int64_t at = tile;
+      while (at >= tiles(*products[i].w)) at -= tiles(*products[i++].w);
+      const Matrix& w = *products[i].w;
+      MatmulArgs args;
+      args.w = w;
+      args.act = act(kernels_.act_layout(w.type));
+      args.tokens = tokens;
+      args.row_begin = at * kTileRows;
+      args.row_end = std::min(args.row_begin + kTileRows, w.rows);
+      args.out = products[i].out;
+      args.out_stride = w.rows;
+      kernels_.matmul(args);
+    }
+  }
+
+  /// Biases, query/key norms, rotation; keys and values into the sequence.
+  void place_row(int64_t t, size_t layer, const LayerSpec& spec, const LayerWeights& w) noexcept {
+    const int64_t n_q = spec.n_head * spec.head_dim_k;
+    const int64_t n_k = spec.n_head_kv * spec.head_dim_k;
+    const int64_t n_v = spec.n_head_kv * spec.head_dim_v;
+    float* q = ws_.q.data() + t * n_q;  // [n_head, head_dim_k]
+    float* k = ws_.k.data() + t * n_k;  // [n_head_kv, head_dim_k]
+    float* v = ws_.v.data() + t * n_v;  // [n_head_kv, head_dim_v]
+    if (const float* bias = w.vector(Role::attn_q_bias)) kernels_.add(q, bias, n_q);
+    if (const float* bias = w.vector(Role::attn_k_bias)) kernels_.add(k, bias, n_k);
+    if (const float* bias = w.vector(Role::attn_v_bias)) kernels_.add(v, bias, n_v);
+    norm_heads(q, spec.n_head, spec.head_dim_k, w.vector(Role::attn_q_norm));
+    norm_heads(k, spec.n_head_kv, spec.head_dim_k, w.vector(Role::attn_k_norm));
+    if (spec.rope >= 0) {
+      const size_t r = static_cast<size_t>(spec.rope);
+      const RopeSpec& rope = config_.ropes[r];
+      const float* cos_sin = ws_.cos_sin[r].data() + t * rope.dim;
+      kernels_.rope(q, spec.n_head, spec.head_dim_k, rope.dim, cos_sin, rope.kind);
+      kernels_.rope(k, spec.n_head_kv, spec.head_dim_k, rope.dim, cos_sin, rope.kind);
+    }
+    const SequenceState& sequence = *row(t).sequence;
+    const KvLayout::Layer& at = sequence.layout().layers[layer];
+    const KvType type = sequence.layout().type;
+    const int64_t item = kv_type_bytes(type);
+    const int64_t slot = row(t).pos % kKvPageLen;
+    std::byte* page = sequence.page_of(row(t).pos);
+    for (int64_t h = 0; h < spec.n_head_kv; ++h) {
+      kernels_.store_kv(type, k + h * spec.head_dim_k, spec.head_dim_k,
+                        page + at.k_offset + h * at.k_head + slot * spec.head_dim_k * item);
+      kernels_.store_kv(type, v + h * spec.head_dim_v, spec.head_dim_v,
+                        page + at.v_offset + h * at.v_head + slot * spec.head_dim_v * item);
+    }
+  }
+
+  void norm_heads(float* x, int64_t heads, int64_t dim, const float* weight) noexcept {
+    if (weight == nullptr) return;
+    for (int64_t h = 0; h < heads; ++h) {
+      kernels_.rms_norm(x + h * dim, weight, dim, config_.norm_eps, x + h * dim);
+    }
+  }
+
+  /// Units of (row, key/value head), longest first: later rows see more.
+  void attend(int thread, size_t layer, const LayerSpec& spec, int64_t& phase) noexcept {
+    std::atomic<int64_t>& next = ws_.counters[static_cast<size_t>(phase++)].next;
+    const int64_t group = spec.n_head / spec.n_head_kv;
+    const int64_t n_units = n_rows_ * spec.n_head_kv;
+    float* scratch = ws_.attend.data() + thread * ws_.attend_stride;
+    for (int64_t unit = next.fetch_add(1, std::memory_order_relaxed); unit < n_units;
+         unit = next.fetch_add(1, std::memory_order_relaxed)) {
+      if (cancelled()) return;
+      const int64_t t = n_rows_ - 1 - unit / spec.n_head_kv;
+      const int64_t h = unit % spec.n_head_kv;
+      const SequenceState& sequence = *row(t).sequence;
+      const KvLayout::Layer& at = sequence.layout().layers[layer];
+      AttendArgs args;
+      args.q = ws_.q.data() + (t * spec.n_head + h * group) * spec.head_dim_k;
+      args.out = ws_.attn.data() + (t * spec.n_head + h * group) * spec.head_dim_v;
+      args.group = group;
+      args.head_dim_k = spec.head_dim_k;
+      args.head_dim_v = spec.head_dim_v;
+      args.pages = sequence.pages();
+      args.k_offset = at.k_offset + h * at.k_head;
+      args.v_offset = at.v_offset + h * at.v_head;
+      args.pos_end = row(t).pos + 1;
+      args.pos_begin = spec.window > 0 ? std::max<int64_t>(0, args.pos_end - spec.window) : 0;
+      args.scale = spec.attn_scale;
+      args.softcap = spec.attn_softcap;
+      args.kv_type = sequence.layout().type;
+      kernels_.attend(args, scratch);
+    }
+  }
+
+  /// x += post_norm(branch + bias), for this thread's rows.
+  void add_branch(int thread, const float* bias, const float* post_norm) noexcept {
+    const int64_t n = config_.n_embd;
+    const Range mine = share(n_rows_, thread);
+    for (int64_t t = mine.begin; t < mine.end; ++t) {
+      float* branch = ws_.branch.data() + t * n;
+      if (bias != nullptr) kernels_.add(branch, bias, n);
+      if (post_norm != nullptr) kernels_.rms_norm(branch, post_norm, n, config_.norm_eps, branch);
+      kernels_.add(x_row(t), branch, n);
+    }
+  }
+
+  void write_hidden() noexcept {
+    int64_t at = 0;
+    for (int64_t t = 0; t < n_rows_; ++t) {
+      if (row(t).output != RowOutput::hidden) continue;
+      kernels_.rms_norm(x_row(t), model_.weights.model.vector(Role::output_norm), config_.n_embd,
+                        config_.norm_eps, ws_.hidden.data() + config_.n_embd * at++);
+    }
+  }
+
+  // ---- small things ----
+
+  const Row& row(int64_t t) const noexcept { return rows_[static_cast<size_t>(t)]; }
+  float* x_row(int64_t t) const noexcept { return ws_.x.data() + t * config_.n_embd; }
+  float* scratch_row(int thread) const noexcept {
+    return ws_.row.data() + thread * ws_.row_stride;
+  }
+  std::byte* act(ActLayout layout) const noexcept {
+    return layout == ActLayout::q8 ? ws_.act_q8.data() : ws_.act_f32.data();
+  }
+  static int64_t tiles(const Matrix& w) noexcept { return (w.rows + kTileRows - 1) / kTileRows; }
+  Range share(int64_t n, int thread) const noexcept {
+    return {n * thread / team_.size(), n * (thread + 1) / team_.size()};
+  }
+  bool cancelled() const noexcept { return cancel_ != nullptr && cancel_->requested(); }
+
+  const Model& model_;
+  const ModelConfig& config_;
+  const KernelTable& kernels_;
+  Team& team_;
+  Workspace& ws_;
+  std::span<const Row> rows_;
+  int64_t n_rows_;
+  const CancelToken* cancel_;
+};
+
+}  // namespace
+
+ForwardStatus forward(const Model& model, const KernelTable& kernels, Team& team, Workspace& ws,
+                      std::span<const Row> rows, const CancelToken* cancel) noexcept {
+  return Pass(model, kernels, team, ws, rows, cancel).run();
+}
+
+}  // namespace nibble

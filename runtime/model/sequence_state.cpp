@@ -1,0 +1,78 @@
+#include "runtime/model/sequence_state.h"
+
+#include <atomic>
+#include <cstring>
+#include <new>
+
+#include "formats/io/error.h"
+
+namespace nibble {
+
+namespace {
+
+constexpr std::align_val_t kPageAlign{64};
+
+int64_t align64(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+std::shared_ptr<std::byte> new_page(int64_t bytes) {
+  void* memory = ::operator new(static_cast<size_t>(bytes), kPageAlign, std::nothrow);
+  if (memory == nullptr) {
+    fail(ErrorCode::out_of_memory, "keys and values: no memory for a page of {} bytes", bytes);
+  }
+  return {static_cast<std::byte*>(memory),
+          [](std::byte* page) { ::operator delete(page, kPageAlign); }};
+}
+
+}  // namespace
+
+KvLayout KvLayout::of(const ModelConfig& config, KvType type) {
+  KvLayout layout;
+  layout.type = type;
+  const int64_t item = kv_type_bytes(type);
+  int64_t at = 0;
+  for (const LayerSpec& s : config.layers) {
+    Layer layer;
+    layer.k_head = align64(kKvPageLen * s.head_dim_k * item);
+    layer.v_head = align64(kKvPageLen * s.head_dim_v * item);
+    layer.k_offset = at;
+    layer.v_offset = at + s.n_head_kv * layer.k_head;
+    at = layer.v_offset + s.n_head_kv * layer.v_head;
+    layout.layers.push_back(layer);
+  }
+  layout.page_bytes = at;
+  return layout;
+}
+
+void SequenceState::reserve(int64_t n) {
+  const size_t need = static_cast<size_t>((length_ + n + kKvPageLen - 1) / kKvPageLen);
+  const size_t first = static_cast<size_t>(length_ / kKvPageLen);
+  pages_.reserve(need);
+  addresses_.reserve(need);
+  for (size_t i = first; i < need; ++i) {
+    const bool have = i < pages_.size();
+    if (have && pages_[i].use_count() == 1) continue;
+    std::shared_ptr<std::byte> own = new_page(layout_->page_bytes);
+    if (!have) {
+      addresses_.push_back(own.get());
+      pages_.push_back(std::move(own));
+      continue;
+    }
+    if (i * kKvPageLen < static_cast<size_t>(length_)) {  // partly filled: both keep the past
+      std::memcpy(own.get(), pages_[i].get(), static_cast<size_t>(layout_->page_bytes));
+    }
+    addresses_[i] = own.get();
+    pages_[i] = std::move(own);
+  }
+  // The other owners' last reads of a page that is now ours alone come before our writes.
+  std::atomic_thread_fence(std::memory_order_acquire);
+}
+
+void SequenceState::truncate(int64_t n) noexcept {
+  if (n >= length_) return;
+  length_ = n;
+  const size_t keep = static_cast<size_t>((n + kKvPageLen - 1) / kKvPageLen);
+  pages_.resize(keep < pages_.size() ? keep : pages_.size());
+  addresses_.resize(pages_.size());
+}
+
+}  // namespace nibble

@@ -1,0 +1,193 @@
+#include "runtime/model/weights.h"
+
+#include <fmt/format.h>
+
+#include <new>
+#include <string>
+
+#include "formats/io/error.h"
+#include "quant/codec.h"
+
+namespace nibble {
+
+namespace {
+
+struct Shape {
+  int64_t rows;  // 0: any
+  int64_t cols;
+};
+
+/// What a role's tensor must look like. Vectors have one row.
+Shape expected_shape(Role role, const ModelConfig& c, const LayerSpec& s) {
+  switch (role) {
+    case Role::token_embd: return {c.n_vocab, c.n_embd};
+    case Role::output: return {c.n_vocab, c.n_embd};
+    case Role::output_norm: return {1, c.n_embd};
+    case Role::rope_freqs: return {1, c.ropes.empty() ? 0 : c.ropes[0].dim / 2};
+    case Role::attn_norm:
+    case Role::attn_post_norm:
+    case Role::attn_output_bias:
+    case Role::ffn_norm:
+    case Role::ffn_post_norm: return {1, c.n_embd};
+    case Role::attn_q: return {s.n_head * s.head_dim_k, c.n_embd};
+    case Role::attn_k: return {s.n_head_kv * s.head_dim_k, c.n_embd};
+    case Role::attn_v: return {s.n_head_kv * s.head_dim_v, c.n_embd};
+    case Role::attn_q_bias: return {1, s.n_head * s.head_dim_k};
+    case Role::attn_k_bias: return {1, s.n_head_kv * s.head_dim_k};
+    case Role::attn_v_bias: return {1, s.n_head_kv * s.head_dim_v};
+    case Role::attn_q_norm:
+    case Role::attn_k_norm: return {1, s.head_dim_k};
+    case Role::attn_output: return {c.n_embd, s.n_head * s.head_dim_v};
+    case Role::ffn_gate:
+    case Role::ffn_up: return {s.n_ff, c.n_embd};
+    case Role::ffn_down: return {c.n_embd, s.n_ff};
+    case Role::count: break;
+  }
+  return {0, 0};
+}
+
+/// Norms and biases are used as floats.
+bool is_vector(Role role) {
+  switch (role) {
+    case Role::output_norm:
+    case Role::rope_freqs:
+    case Role::attn_norm:
+    case Role::attn_post_norm:
+    case Role::attn_output_bias:
+    case Role::ffn_norm:
+    case Role::ffn_post_norm:
+    case Role::attn_q_bias:
+    case Role::attn_k_bias:
+    case Role::attn_v_bias:
+    case Role::attn_q_norm:
+    case Role::attn_k_norm: return true;
+    default: return false;
+  }
+}
+
+std::string shape_text(const TensorInfo& info) {
+  std::string text = "[";
+  for (int i = 0; i < info.n_dims; ++i) {
+    text += fmt::format("{}{}", i > 0 ? ", " : "", info.shape[i]);
+  }
+  return text + "]";
+}
+
+Matrix checked_matrix(const TensorFile& file, const TensorInfo& info, Shape want) {
+  const DTypeInfo* type = find_dtype(info.type_id);
+  if (type == nullptr) {
+    const char* name = dtype_ecosystem_name(info.type_id);
+    throw Error(ErrorCode::unsupported,
+                fmt::format("{}: tensor {}: expected a type that nibble decodes, got {}",
+                            file.path(), info.name,
+                            name != nullptr ? name : fmt::format("type id {}", info.type_id)),
+                dtype_advice(info.type_id));
+  }
+  if (info.n_dims > 2 || info.rows() != want.rows || info.cols() != want.cols) {
+    const std::string wanted = want.rows == 1 ? fmt::format("[{}]", want.cols)
+                                              : fmt::format("[{}, {}]", want.rows, want.cols);
+    fail(ErrorCode::bad_file, "{}: tensor {}: expected {}, got {} {}", file.path(), info.name,
+         wanted, type->name, shape_text(info));
+  }
+  if (info.cols() % type->block_len != 0) {
+    fail(ErrorCode::bad_file, "{}: tensor {}: expected rows of whole {} blocks of {}, got {} columns",
+         file.path(), info.name, type->name, type->block_len, info.cols());
+  }
+  return Matrix{file.data(info).data(), type->type, info.rows(), info.cols()};
+}
+
+class Binder {
+ public:
+  Binder(const TensorFile& file, const ModelConfig& config, Weights& out)
+      : file_(file), config_(config), out_(out) {}
+
+  void bind(const TensorName& row, const std::string& name, const LayerSpec& spec,
+            LayerWeights& into) {
+    const TensorInfo* info = file_.find(name);
+    if (info == nullptr) {
+      if (row.required) {
+        fail(ErrorCode::bad_file, "{}: tensor {}: expected one, got none", file_.path(), name);
+      }
+      return;
+    }
+    Matrix matrix = checked_matrix(file_, *info, expected_shape(row.role, config_, spec));
+    out_.n_params += matrix.rows * matrix.cols;
+    if (is_vector(row.role)) {
+      matrix.data = copy_vector(matrix);
+      matrix.type = DType::F32;
+    } else if (row.role != Role::token_embd) {
+      out_.matrix_bytes += matrix.rows * row_bytes(matrix.type, matrix.cols);
+    }
+    into.matrix[static_cast<size_t>(row.role)] = matrix;
+  }
+
+ private:
+  const float* copy_vector(const Matrix& m) {
+    std::unique_ptr<float[]> floats(new (std::nothrow) float[static_cast<size_t>(m.cols)]);
+    if (!floats) fail(ErrorCode::out_of_memory, "{}: no memory for {} floats", file_.path(), m.cols);
+    dequantize_row(m.type, m.data, m.cols, floats.get());
+    out_.vectors.push_back(std::move(floats));
+    return out_.vectors.back().get();
+  }
+
+  const TensorFile& file_;
+  const ModelConfig& config_;
+  Weights& out_;
+};
+
+std::string layer_name(std::string_view pattern, int64_t layer) {
+  const size_t at = pattern.find("{}");
+  std::string name(pattern.substr(0, at));
+  name += fmt::format("{}", layer);
+  name += pattern.substr(at + 2);
+  return name;
+}
+
+void check_layer(const TensorFile& file, const ModelConfig& config, size_t i) {
+  const LayerSpec& s = config.layers[i];
+  if (s.n_head % s.n_head_kv != 0) {
+    fail(ErrorCode::bad_file, "{}: layer {}: expected heads in groups of {} key/value heads, got {}",
+         file.path(), i, s.n_head_kv, s.n_head);
+  }
+  if (s.rope >= 0) {
+    const RopeSpec& rope = config.ropes[static_cast<size_t>(s.rope)];
+    if (rope.dim % 2 != 0 || rope.dim > s.head_dim_k) {
+      fail(ErrorCode::bad_file, "{}: layer {}: expected an even rope dimension of at most {}, got {}",
+           file.path(), i, s.head_dim_k, rope.dim);
+    }
+  }
+}
+
+}  // namespace
+
+Weights bind_weights(const TensorFile& file, const Arch& arch, ModelConfig& config) {
+  for (size_t i = 0; i < config.layers.size(); ++i) check_layer(file, config, i);
+  Weights weights;
+  weights.layers.resize(config.layers.size());
+  const TensorInfo* embedding = nullptr;
+  for (const TensorName& row : arch.tensors) {
+    if (row.role == Role::token_embd) embedding = file.find(row.name);
+  }
+  if (embedding != nullptr) config.n_vocab = embedding->rows();
+
+  Binder binder(file, config, weights);
+  const LayerSpec none;
+  for (const TensorName& row : arch.tensors) {
+    if (!is_layer_role(row.role)) {
+      binder.bind(row, std::string(row.name), none, weights.model);
+      continue;
+    }
+    for (size_t i = 0; i < config.layers.size(); ++i) {
+      binder.bind(row, layer_name(row.name, static_cast<int64_t>(i)), config.layers[i],
+                  weights.layers[i]);
+    }
+  }
+  Matrix& output = weights.model.matrix[static_cast<size_t>(Role::output)];
+  if (output.data == nullptr) {
+    output = weights.model[Role::token_embd];
+    weights.matrix_bytes += output.rows * row_bytes(output.type, output.cols);
+  }
+  return weights;
+}
+
+}  // namespace nibble

@@ -1,0 +1,38 @@
+#pragma once
+// The tensors of a model, bound by name to what they are for, shape and type checked.
+// Matrices stay in the mapped file; vectors (norms, biases) are copied to floats.
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "formats/tensor_file.h"
+#include "runtime/model/arch.h"
+
+namespace nibble {
+
+struct LayerWeights {
+  /// By Role; data is nullptr where the model has no such tensor.
+  std::array<Matrix, kRoleCount> matrix;
+
+  const Matrix& operator[](Role r) const noexcept { return matrix[static_cast<size_t>(r)]; }
+  /// A norm or bias: floats [cols], or nullptr.
+  const float* vector(Role r) const noexcept {
+    return static_cast<const float*>(matrix[static_cast<size_t>(r)].data);
+  }
+};
+
+struct Weights {
+  LayerWeights model;                // token_embd, output_norm, output, rope_freqs
+  std::vector<LayerWeights> layers;
+  int64_t matrix_bytes = 0;          // read once a token: all matrices but the embedding
+  int64_t n_params = 0;
+
+  /// Where the vectors live; never reallocated after binding.
+  std::vector<std::unique_ptr<float[]>> vectors;
+};
+
+/// config.n_vocab is set from the embedding's rows.
+/// Errors: bad_file (missing tensor, wrong shape), unsupported (tensor type).
+Weights bind_weights(const TensorFile& file, const Arch& arch, ModelConfig& config);
+
+}  // namespace nibble

@@ -1,0 +1,100 @@
+#include "runtime/model/workspace.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace nibble {
+
+namespace {
+
+int64_t align16(int64_t floats) { return (floats + 15) / 16 * 16; }
+
+/// Radians a position for each rotated pair; see RopeSpec.
+std::vector<double> rope_freqs(const RopeSpec& rope, const float* factors) {
+  std::vector<double> freqs(static_cast<size_t>(rope.dim / 2));
+  for (size_t i = 0; i < freqs.size(); ++i) {
+    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(rope.dim);
+    freqs[i] = rope.freq_scale * std::pow(rope.freq_base, exponent);
+    if (rope.freq_factors && factors != nullptr) freqs[i] /= static_cast<double>(factors[i]);
+  }
+  return freqs;
+}
+
+struct Sizes {  // bytes a row
+  int64_t per_row;
+  int64_t act_q8;
+  int64_t act_f32;
+};
+
+Sizes sizes_of(const Model& model, const KernelTable& kernels, const Widths& w) {
+  Sizes s;
+  s.act_q8 = kernels.act_bytes(ActLayout::q8, (w.input + 31) / 32 * 32);
+  s.act_f32 = kernels.act_bytes(ActLayout::f32, w.input);
+  int64_t floats = 2 * w.embd + w.q + w.kv_k + w.kv_v + w.attn + 2 * w.ff;
+  for (const RopeSpec& rope : model.config.ropes) floats += rope.dim;
+  s.per_row = floats * static_cast<int64_t>(sizeof(float)) + s.act_q8 + s.act_f32;
+  return s;
+}
+
+}  // namespace
+
+Widths Widths::of(const ModelConfig& config) {
+  Widths w;
+  w.embd = config.n_embd;
+  for (const LayerSpec& s : config.layers) {
+    w.q = std::max(w.q, s.n_head * s.head_dim_k);
+    w.kv_k = std::max(w.kv_k, s.n_head_kv * s.head_dim_k);
+    w.kv_v = std::max(w.kv_v, s.n_head_kv * s.head_dim_v);
+    w.attn = std::max(w.attn, s.n_head * s.head_dim_v);
+    w.ff = std::max(w.ff, s.n_ff);
+  }
+  w.input = std::max({w.embd, w.attn, w.ff});
+  return w;
+}
+
+int64_t Workspace::bytes(const Model& model, const KernelTable& kernels, int n_threads,
+                         int64_t n_rows, int64_t n_logits) {
+  const Widths w = Widths::of(model.config);
+  const Sizes s = sizes_of(model, kernels, w);
+  return n_rows * s.per_row +
+         static_cast<int64_t>(sizeof(float)) *
+             (n_logits * model.config.n_vocab + n_threads * w.input);
+}
+
+void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_threads,
+                        int64_t n_rows, int64_t n_logits, int64_t n_hidden) {
+  const ModelConfig& config = model.config;
+  widths = Widths::of(config);
+  const Sizes s = sizes_of(model, kernels, widths);
+  x.reserve(n_rows * widths.embd);
+  branch.reserve(n_rows * widths.embd);
+  q.reserve(n_rows * widths.q);
+  k.reserve(n_rows * widths.kv_k);
+  v.reserve(n_rows * widths.kv_v);
+  attn.reserve(n_rows * widths.attn);
+  gate.reserve(n_rows * widths.ff);
+  up.reserve(n_rows * widths.ff);
+  act_q8.reserve(n_rows * s.act_q8);
+  act_f32.reserve(n_rows * s.act_f32);
+  logits.reserve(n_logits * config.n_vocab);
+  hidden.reserve(n_hidden * widths.embd);
+  row_stride = align16(widths.input);
+  row.reserve(n_threads * row_stride);
+  attend_stride = 0;
+  for (const LayerSpec& layer : config.layers) {
+    attend_stride = std::max(attend_stride, align16(kernels.attend_scratch(
+                                                layer.n_head / layer.n_head_kv, layer.head_dim_v)));
+  }
+  attend.reserve(n_threads * attend_stride);
+  cos_sin.resize(config.ropes.size());
+  const float* factors = model.weights.model.vector(Role::rope_freqs);
+  for (size_t i = 0; i < config.ropes.size(); ++i) {
+    cos_sin[i].reserve(n_rows * config.ropes[i].dim);
+    if (freqs.size() <= i) freqs.push_back(rope_freqs(config.ropes[i], factors));
+  }
+  logit_rows.reserve(static_cast<size_t>(std::max(n_rows, n_logits)));
+  const size_t phases = config.layers.size() * 5 + 1;
+  if (counters.size() != phases) counters = std::vector<Counter>(phases);
+}
+
+}  // namespace nibble

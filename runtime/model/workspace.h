@@ -1,0 +1,63 @@
+#pragma once
+// Scratch memory of one forward pass, reserved before it starts.
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "runtime/model/buffer.h"
+#include "runtime/model/model.h"
+
+namespace nibble {
+
+/// Largest widths over all layers.
+struct Widths {
+  int64_t q = 0;          // n_head * head_dim_k
+  int64_t kv_k = 0;       // n_head_kv * head_dim_k
+  int64_t kv_v = 0;       // n_head_kv * head_dim_v
+  int64_t attn = 0;       // n_head * head_dim_v
+  int64_t ff = 0;
+  int64_t embd = 0;
+  int64_t input = 0;      // widest input of any matmul
+  static Widths of(const ModelConfig&);
+};
+
+struct Workspace {
+  /// For batches of up to n_rows rows, n_logits and n_hidden of them with output.
+  /// Errors: out_of_memory.
+  void reserve(const Model&, const KernelTable&, int n_threads, int64_t n_rows, int64_t n_logits,
+               int64_t n_hidden);
+  /// What reserve would hold, for the memory plan.
+  static int64_t bytes(const Model&, const KernelTable&, int n_threads, int64_t n_rows,
+                       int64_t n_logits);
+
+  Widths widths;
+  Buffer<float> x;        // [rows, embd]  the residual stream
+  Buffer<float> branch;   // [rows, embd]  what a block adds to it
+  Buffer<float> q;        // [rows, widths.q]
+  Buffer<float> k;        // [rows, widths.kv_k]
+  Buffer<float> v;        // [rows, widths.kv_v]
+  Buffer<float> attn;     // [rows, widths.attn]
+  Buffer<float> gate;     // [rows, widths.ff]
+  Buffer<float> up;       // [rows, widths.ff]
+  Buffer<std::byte> act_q8;   // [rows, act_q8_stride]  prepared matmul inputs
+  Buffer<std::byte> act_f32;  // [rows, act_f32_stride]
+  Buffer<float> logits;   // [n_logits, n_vocab]
+  Buffer<float> hidden;   // [n_hidden, embd]
+  Buffer<float> row;      // [threads, row_stride]  one normed row a thread
+  Buffer<float> attend;   // [threads, attend_stride]
+  std::vector<Buffer<float>> cos_sin;      // a RopeSpec: [rows, dim/2, 2]
+  std::vector<std::vector<double>> freqs;  // a RopeSpec: [dim/2], radians a position
+  std::vector<int64_t> logit_rows;         // batch rows with logits, in order
+  int64_t row_stride = 0;
+  int64_t attend_stride = 0;
+
+  /// Work counters, one a matmul or attention phase, each on its own cache line.
+  struct alignas(64) Counter {
+    std::atomic<int64_t> next{0};
+  };
+  std::vector<Counter> counters;
+  alignas(64) bool stop = false;  // written by thread 0 before a barrier, read after it
+};
+
+}  // namespace nibble

@@ -1,0 +1,206 @@
+// Every architecture of the table on a toy model: every kernel table against the reference, and
+// every hyperparameter replaced by nonsense.
+#include "runtime/model/model.h"
+
+#include <cmath>
+#include <limits>
+
+#include "formats/io/error.h"
+#include "runtime/engine/session.h"
+#include "runtime/model/forward.h"
+#include "tests/support/catch.h"
+#include "tests/support/toy_model.h"
+
+using namespace nibble;
+using nibble::test::GgufBuilder;
+using nibble::test::toy_model;
+
+namespace {
+
+std::span<const std::byte> bytes_of(const std::string& s) {
+  return std::as_bytes(std::span(s.data(), s.size()));
+}
+
+std::vector<int32_t> toy_prompt(size_t n) {
+  std::vector<int32_t> ids = {1};
+  while (ids.size() < n) ids.push_back(static_cast<int32_t>((ids.size() * 37) % 266));
+  return ids;
+}
+
+/// Logits of all positions of a prompt in batches of n_batch rows.
+std::vector<float> toy_logits(const Model& model, const KernelTable& kernels,
+                              const std::vector<int32_t>& ids, size_t n_batch, int n_threads) {
+  SequenceState state(
+      std::make_shared<const KvLayout>(KvLayout::of(model.config, kernels.default_kv)));
+  Team team(n_threads);
+  Workspace ws;
+  std::vector<float> all;
+  for (size_t at = 0; at < ids.size(); at += n_batch) {
+    const size_t n = std::min(n_batch, ids.size() - at);
+    state.reserve(static_cast<int64_t>(n));
+    std::vector<Row> rows;
+    for (size_t i = 0; i < n; ++i) {
+      rows.push_back({ids[at + i], static_cast<int64_t>(at + i), &state, RowOutput::logits});
+    }
+    ws.reserve(model, kernels, n_threads, static_cast<int64_t>(n), static_cast<int64_t>(n), 0);
+    REQUIRE(forward(model, kernels, team, ws, rows, nullptr) == ForwardStatus::ok);
+    state.commit(static_cast<int64_t>(n));
+    all.insert(all.end(), ws.logits.data(),
+               ws.logits.data() + static_cast<int64_t>(n) * model.config.n_vocab);
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("every architecture runs on every kernel table as on the reference") {
+  int count = 0;
+  const KernelTable* const* tables = all_kernels(&count);
+  const KernelTable& reference = *kernels_named("reference");
+  for (const Arch* arch : all_archs()) {
+    INFO(arch->name);
+    const std::string bytes = toy_model(std::string(arch->name));
+    const TensorFile file = open_tensor_memory(bytes_of(bytes), "toy.gguf");
+    const Model model = load_model(file);
+    const std::vector<int32_t> ids = toy_prompt(150);
+    const std::vector<float> want = toy_logits(model, reference, ids, 150, 1);
+    for (int i = 0; i < count; ++i) {
+      if (!tables[i]->supported()) continue;
+      INFO(tables[i]->name);
+      const std::vector<float> got = toy_logits(model, *tables[i], ids, 150, 1);
+      // F32 weights; keys and values are F16 (2^-11 relative) in SIMD tables, logits are O(1).
+      double worst = 0;
+      for (size_t k = 0; k < want.size(); ++k) {
+        worst = std::max(worst, std::abs(static_cast<double>(want[k]) - static_cast<double>(got[k])));
+      }
+      CHECK(worst < 0.02);
+      CHECK(got == toy_logits(model, *tables[i], ids, 7, 3));
+      CHECK(got == toy_logits(model, *tables[i], ids, 1, 2));
+    }
+  }
+}
+
+TEST_CASE("a hyperparameter that is absent, of another type or out of range is an error or runs") {
+  const std::vector<std::string> keys = {
+      "block_count", "context_length", "embedding_length", "feed_forward_length",
+      "attention.head_count", "attention.head_count_kv", "attention.key_length",
+      "attention.value_length", "rope.dimension_count", "attention.sliding_window",
+      "attention.layer_norm_rms_epsilon", "rope.freq_base"};
+  int errors = 0;
+  int runs = 0;
+  for (const Arch* arch : all_archs()) {
+    for (const std::string& key : keys) {
+      for (int kind = 0; kind < 14; ++kind) {
+        const std::string bytes = toy_model(
+            std::string(arch->name), {},
+            [&](GgufBuilder& b, std::string_view k, const std::string& full) {
+              if (k != key) return false;
+              switch (kind) {
+                case 0: break;  // absent
+                case 1: b.add_u32(full, 0); break;
+                case 2: b.add_u32(full, 1); break;
+                case 3: b.add_u32(full, 3); break;
+                case 4: b.add_u32(full, 0xffffffffu); break;
+                case 5: b.add_i32(full, -1); break;
+                case 6: b.add_u64(full, ~uint64_t{0}); break;
+                case 7: b.add_f32(full, std::numeric_limits<float>::quiet_NaN()); break;
+                case 8: b.add_f32(full, std::numeric_limits<float>::infinity()); break;
+                case 9: b.add_string(full, "2"); break;
+                case 10: b.add_bool(full, true); break;
+                case 11: b.add_i32s(full, {}); break;
+                case 12: b.add_i32s(full, {1, -5, 7}); break;
+                case 13: b.add_f32(full, 0.5f); break;
+              }
+              return true;
+            });
+        INFO(arch->name << "." << key << " kind " << kind);
+        try {
+          const TensorFile file = open_tensor_memory(bytes_of(bytes), "toy.gguf");
+          const Model model = load_model(file);
+          const std::vector<float> logits =
+              toy_logits(model, *best_kernels(), toy_prompt(70), 70, 1);
+          CHECK(logits.size() == static_cast<size_t>(70 * model.config.n_vocab));
+          ++runs;
+        } catch (const Error& e) {
+          CHECK((e.code() == ErrorCode::bad_file || e.code() == ErrorCode::unsupported));
+          CHECK(e.message().find("toy.gguf") == 0);
+          ++errors;
+        }
+      }
+    }
+  }
+  CHECK(errors > 150);
+  CHECK(runs > 20);
+}
+
+TEST_CASE("missing, misshapen and unknown tensors are named") {
+  const auto message_of = [](const GgufBuilder& b) {
+    const std::string bytes = b.build();
+    try {
+      const TensorFile file = open_tensor_memory(bytes_of(bytes), "m.gguf");
+      load_model(file);
+    } catch (const Error& e) {
+      return e.message();
+    }
+    return std::string("no error");
+  };
+  GgufBuilder empty;
+  CHECK(message_of(empty) == "m.gguf: key general.architecture: expected a value, got none");
+  GgufBuilder foreign;
+  foreign.add_string("general.architecture", "mamba");
+  CHECK(message_of(foreign) == "m.gguf: architecture: expected one of llama, gemma3, got mamba");
+
+  GgufBuilder b;
+  b.add_string("general.architecture", "llama");
+  b.add_u32("llama.block_count", 1);
+  b.add_u32("llama.context_length", 64);
+  b.add_u32("llama.embedding_length", 32);
+  b.add_u32("llama.feed_forward_length", 32);
+  b.add_u32("llama.attention.head_count", 2);
+  b.add_f32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  CHECK(message_of(b) == "m.gguf: tensor token_embd.weight: expected one, got none");
+  const std::vector<float> zeros(32 * 10, 0.0f);
+  b.add_tensor("token_embd.weight", {10, 32}, zeros);
+  b.add_tensor("output_norm.weight", {16}, std::vector<float>(16));
+  CHECK(message_of(b) == "m.gguf: tensor output_norm.weight: expected [32], got F32 [16]");
+
+  GgufBuilder heads;
+  heads.add_string("general.architecture", "llama");
+  heads.add_u32("llama.block_count", 1);
+  heads.add_u32("llama.context_length", 64);
+  heads.add_u32("llama.embedding_length", 32);
+  heads.add_u32("llama.feed_forward_length", 32);
+  heads.add_u32("llama.attention.head_count", 3);
+  heads.add_u32("llama.attention.head_count_kv", 2);
+  heads.add_f32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  CHECK(message_of(heads) ==
+        "m.gguf: layer 0: expected heads in groups of 2 key/value heads, got 3");
+}
+
+TEST_CASE("pages are shared by forks until one writes") {
+  ModelConfig config;
+  LayerSpec layer;
+  layer.n_head = 2;
+  layer.n_head_kv = 1;
+  layer.head_dim_k = 8;
+  layer.head_dim_v = 8;
+  config.layers = {layer};
+  SequenceState a(std::make_shared<const KvLayout>(KvLayout::of(config, KvType::f32)));
+  a.reserve(kKvPageLen + 3);
+  a.commit(kKvPageLen + 3);
+  a.page_of(0)[0] = std::byte{1};
+  a.page_of(kKvPageLen)[0] = std::byte{2};
+  SequenceState b = a.fork();
+  CHECK(b.page_of(0) == a.page_of(0));
+  b.reserve(1);
+  CHECK(b.page_of(0) == a.page_of(0));                    // full page: still shared
+  CHECK(b.page_of(kKvPageLen) != a.page_of(kKvPageLen));  // partly filled: copied
+  CHECK(b.page_of(kKvPageLen)[0] == std::byte{2});
+  b.commit(1);
+  CHECK(a.length() == kKvPageLen + 3);
+  CHECK(b.length() == kKvPageLen + 4);
+  b.truncate(5);
+  CHECK(b.allocated_bytes() == a.layout().page_bytes);
+  b.reserve(1);
+  CHECK(b.page_of(0) != a.page_of(0));
+}

@@ -20,8 +20,19 @@ class MappedFile;
 
 /// Type of a metadata value; the numbers are GGUF's.
 enum class MetaType : uint32_t {
-  u8 = 0, i8 = 1, u16 = 2, i16 = 3, u32 = 4, i32 = 5, f32 = 6, boolean = 7,
-  string = 8, array = 9, u64 = 10, i64 = 11, f64 = 12,
+  u8 = 0,
+  i8 = 1,
+  u16 = 2,
+  i16 = 3,
+  u32 = 4,
+  i32 = 5,
+  f32 = 6,
+  boolean = 7,
+  string = 8,
+  array = 9,
+  u64 = 10,
+  i64 = 11,
+  f64 = 12,
 };
 
 /// Array of strings inside the file; element i is found without scanning from the start.
@@ -51,6 +62,7 @@ struct MetaValue {
   StringArray strings;                 // items of an array of strings
 };
 
+/// The keys of a file, in file order.
 class Metadata {
  public:
   const MetaValue* find(std::string_view key) const noexcept;
@@ -67,13 +79,18 @@ class Metadata {
   std::optional<std::vector<float>> get_floats(std::string_view key) const;
   const StringArray* get_strings(std::string_view key) const;
 
+  /// The key must be new. find() is linear in the keys added since build_index().
   void add(MetaValue value) { values_.push_back(std::move(value)); }
+  void reserve(uint64_t n_keys) { values_.reserve(n_keys); }
+  /// Makes find() logarithmic; returns a key that occurs twice, or nullptr.
+  const std::string* build_index();
   void set_file(std::string name) { file_ = std::move(name); }
   const std::string& file() const noexcept { return file_; }
 
  private:
   std::string file_;  // for messages
   std::vector<MetaValue> values_;
+  std::vector<uint32_t> index_;  // of the first values_, sorted by key
 };
 
 /// A tensor of the file. Dimensions are row-major as PyTorch prints them: shape[0] is the slowest
@@ -81,10 +98,10 @@ class Metadata {
 struct TensorInfo {
   std::string name;
   uint32_t type_id = 0;             // as on disk; find_dtype() says whether nibble decodes it
-  int64_t shape[4] = {1, 1, 1, 1};  // [n_dims], unused ones are 1 in front: see rows()/cols()
+  int64_t shape[4] = {1, 1, 1, 1};  // [n_dims], the rest is 1; no product of dims overflows
   int n_dims = 0;
-  uint64_t offset = 0;              // in the file
-  uint64_t bytes = 0;
+  uint64_t offset = 0;  // in the file
+  uint64_t bytes = 0;   // of a type nibble does not decode: up to the next tensor
 
   int64_t cols() const noexcept { return n_dims == 0 ? 1 : shape[n_dims - 1]; }
   int64_t rows() const noexcept {
@@ -111,7 +128,9 @@ class TensorFile {
   const TensorInfo* find(std::string_view name) const noexcept;
   /// The tensor's bytes, exactly info.bytes long.
   std::span<const std::byte> data(const TensorInfo& info) const noexcept;
-  std::span<const std::byte> file_bytes() const noexcept;
+  std::span<const std::byte> file_bytes() const noexcept { return bytes_; }
+  /// The map, for advice about pages; nullptr when the file is a caller's memory.
+  const MappedFile* map() const noexcept { return map_.get(); }
   /// Oddities that are legal: gaps, unknown types ... One sentence each, for `inspect`.
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 
@@ -122,16 +141,17 @@ class TensorFile {
   uint32_t version_ = 0;
   Metadata meta_;
   std::vector<TensorInfo> tensors_;
-  std::vector<std::pair<std::string_view, uint32_t>> by_name_;  // sorted; index into tensors_
+  std::vector<uint32_t> by_name_;  // indices of tensors_, sorted by name
   std::vector<std::string> warnings_;
-  std::unique_ptr<MappedFile> map_;             // or
-  std::span<const std::byte> bytes_;            // a caller's memory
+  std::unique_ptr<MappedFile> map_;   // owns bytes_, unless they are a caller's memory
+  std::span<const std::byte> bytes_;  // the whole file
 };
 
 /// Opens any model file that nibble knows (formats/open.cpp: the table of formats).
 /// Errors: not_found, io, bad_file, unsupported.
 TensorFile open_tensor_file(const std::string& path);
-/// The same over memory that outlives the result; name is used in messages.
+/// The same over memory that outlives the result, aligned to 8 bytes (bad_argument if not: tensors
+/// are read in place); name is used in messages.
 TensorFile open_tensor_memory(std::span<const std::byte> bytes, const std::string& name);
 
 }  // namespace nibble

@@ -1,0 +1,42 @@
+#include "formats/open.h"
+
+#include "formats/foreign.h"
+#include "formats/gguf.h"
+#include "formats/io/error.h"
+#include "formats/io/mapped_file.h"
+
+namespace nibble {
+namespace {
+
+constexpr FileFormat kFormats[] = {
+    // name, probe, read
+    {"gguf", probe_gguf, read_gguf},
+};
+
+TensorFile open_source(FileSource source) {
+  for (const FileFormat& format : kFormats) {
+    if (format.probe(source.bytes)) return format.read(std::move(source));
+  }
+  fail_foreign(source.bytes, source.name);
+}
+
+}  // namespace
+
+std::span<const FileFormat> file_formats() noexcept {
+  return kFormats;
+}
+
+TensorFile open_tensor_file(const std::string& path) {
+  FileSource source{path, std::make_unique<MappedFile>(path), {}};
+  source.bytes = source.map->bytes();
+  return open_source(std::move(source));
+}
+
+TensorFile open_tensor_memory(std::span<const std::byte> bytes, const std::string& name) {
+  if (reinterpret_cast<uintptr_t>(bytes.data()) % 8 != 0) {
+    fail(ErrorCode::bad_argument, "{}: expected memory aligned to 8 bytes", name);
+  }
+  return open_source(FileSource{name, nullptr, bytes});
+}
+
+}  // namespace nibble

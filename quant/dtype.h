@@ -19,6 +19,8 @@ struct DTypeInfo {
   int64_t block_bytes;
 };
 
+/// Every type that nibble decodes; count receives their number.
+const DTypeInfo* all_dtypes(int* count) noexcept;
 /// A type that nibble decodes, by its on-disk id; nullptr if it does not.
 const DTypeInfo* find_dtype(uint32_t id) noexcept;
 /// A type that nibble decodes, by name in any case; nullptr if there is none.

@@ -1,0 +1,21 @@
+# Sourced by the set-up scripts. Everything they say goes to stderr: stdout belongs to the model.
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+# die MESSAGE HINT: one error line, one hint line, exit code 1.
+die() {
+  printf 'error: %s\nhint: %s\n' "$1" "$2" >&2
+  exit 1
+}
+
+models_folder() {
+  if [ -n "${NIBBLE_MODELS:-}" ]; then
+    printf '%s\n' "$NIBBLE_MODELS"
+  elif [ -n "${XDG_CACHE_HOME:-}" ]; then
+    printf '%s\n' "$XDG_CACHE_HOME/nibble/models"
+  elif [ -n "${HOME:-}" ]; then
+    printf '%s\n' "$HOME/.cache/nibble/models"
+  else
+    die 'no folder for models: HOME is not set' 'set HOME, XDG_CACHE_HOME or NIBBLE_MODELS'
+  fi
+}

@@ -1,11 +1,10 @@
 // The table of the types that nibble decodes, generated from AllTypes, and the names of those that
 // only other programs do: a file that holds one is refused by name and with advice.
-// Source of the ids: the ggml_type enum of ggml and, from 97 on, of ik_llama.cpp; withdrawn ids are
-// never used again.
+// Source of the ids: the ggml_type enum of ggml and, from 133 on, of ik_llama.cpp; withdrawn ids
+// are never used again.
 #include "quant/dtype.h"
 
 #include <array>
-#include <cstring>
 
 #include "quant/all_types.h"
 
@@ -37,6 +36,12 @@ constexpr const char kLowBit[] =
     "use a file of the model in a type that nibble reads, for example Q2_K, Q3_K_M or IQ4_XS";
 constexpr const char kFourBit[] =
     "use a file of the model in a type that nibble reads, for example Q4_K_M or Q8_0";
+constexpr const char kBitNet[] =
+    "the type was withdrawn, and bitnet.cpp uses its number for I2_S; use a file of the model in a "
+    "type that nibble reads, for example IQ4_NL or Q4_K_M";
+constexpr const char kIk[] =
+    "the type belongs to ik_llama.cpp; use a file of the model in one of llama.cpp's types that "
+    "nibble reads, for example Q4_K_M or IQ4_XS";
 constexpr const char kNotWeights[] =
     "the type does not hold a model's weights; the file may not be a language model";
 constexpr const char kScratch[] =
@@ -51,16 +56,82 @@ struct ForeignType {
 };
 
 constexpr ForeignType kForeign[] = {
-    {4, "Q4_2", kWithdrawn},       {5, "Q4_3", kWithdrawn},       {9, "Q8_1", kScratch},
-    {15, "Q8_K", kScratch},        {16, "IQ2_XXS", kLowBit},      {17, "IQ2_XS", kLowBit},
-    {18, "IQ3_XXS", kLowBit},      {19, "IQ1_S", kLowBit},        {21, "IQ3_S", kLowBit},
-    {22, "IQ2_S", kLowBit},        {24, "I8", kNotWeights},       {25, "I16", kNotWeights},
-    {26, "I32", kNotWeights},      {27, "I64", kNotWeights},      {28, "F64", kNotWeights},
-    {29, "IQ1_M", kLowBit},        {31, "Q4_0_4_4", kRepacked},   {32, "Q4_0_4_8", kRepacked},
-    {33, "Q4_0_8_8", kRepacked},   {34, "TQ1_0", kLowBit},        {35, "TQ2_0", kLowBit},
-    {36, "IQ4_NL_4_4", kRepacked}, {37, "IQ4_NL_4_8", kRepacked}, {38, "IQ4_NL_8_8", kRepacked},
-    {39, "MXFP4", kFourBit},       {40, "NVFP4", kFourBit},       {41, "Q1_0", kLowBit},
+    {4, "Q4_2", kWithdrawn},
+    {5, "Q4_3", kWithdrawn},
+    {9, "Q8_1", kScratch},
+    {15, "Q8_K", kScratch},
+    {16, "IQ2_XXS", kLowBit},
+    {17, "IQ2_XS", kLowBit},
+    {18, "IQ3_XXS", kLowBit},
+    {19, "IQ1_S", kLowBit},
+    {21, "IQ3_S", kLowBit},
+    {22, "IQ2_S", kLowBit},
+    {24, "I8", kNotWeights},
+    {25, "I16", kNotWeights},
+    {26, "I32", kNotWeights},
+    {27, "I64", kNotWeights},
+    {28, "F64", kNotWeights},
+    {29, "IQ1_M", kLowBit},
+    {31, "Q4_0_4_4", kRepacked},
+    {32, "Q4_0_4_8", kRepacked},
+    {33, "Q4_0_8_8", kRepacked},
+    {34, "TQ1_0", kLowBit},
+    {35, "TQ2_0", kLowBit},
+    {36, "IQ4_NL_4_4", kBitNet},
+    {37, "IQ4_NL_4_8", kRepacked},
+    {38, "IQ4_NL_8_8", kRepacked},
+    {39, "MXFP4", kFourBit},
+    {40, "NVFP4", kFourBit},
+    {41, "Q1_0", kLowBit},
     {42, "Q2_0", kLowBit},
+    {133, "Q6_0", kIk},
+    {134, "IQ1_BN", kIk},
+    {135, "IQ2_BN", kIk},
+    {137, "IQ2_K", kIk},
+    {138, "IQ3_K", kIk},
+    {139, "IQ4_K", kIk},
+    {140, "IQ5_K", kIk},
+    {141, "IQ6_K", kIk},
+    {144, "IQ4_KS", kIk},
+    {145, "IQ2_KS", kIk},
+    {146, "IQ4_KSS", kIk},
+    {151, "Q8_KV", kIk},
+    {152, "IQ5_KS", kIk},
+    {153, "IQ2_KT", kIk},
+    {154, "IQ3_KT", kIk},
+    {155, "IQ4_KT", kIk},
+    {156, "IQ3_KS", kIk},
+    {157, "IQ2_KL", kIk},
+    {158, "IQ1_KT", kIk},
+    {202, "Q4_0_R8", kIk},
+    {206, "Q5_0_R4", kIk},
+    {208, "Q8_0_R8", kIk},
+    {210, "Q2_K_R4", kIk},
+    {211, "Q3_K_R4", kIk},
+    {212, "Q4_K_R4", kIk},
+    {213, "Q5_K_R4", kIk},
+    {214, "Q6_K_R4", kIk},
+    {216, "IQ2_XXS_R4", kIk},
+    {217, "IQ2_XS_R4", kIk},
+    {218, "IQ3_XXS_R4", kIk},
+    {219, "IQ1_S_R4", kIk},
+    {220, "IQ4_NL_R4", kIk},
+    {221, "IQ3_S_R4", kIk},
+    {222, "IQ2_S_R4", kIk},
+    {223, "IQ4_XS_R8", kIk},
+    {229, "IQ1_M_R4", kIk},
+    {230, "BF16_R16", kIk},
+    {233, "Q6_0_R4", kIk},
+    {335, "IQ2_BN_R4", kIk},
+    {337, "IQ2_K_R4", kIk},
+    {338, "IQ3_K_R4", kIk},
+    {339, "IQ4_K_R4", kIk},
+    {340, "IQ5_K_R4", kIk},
+    {344, "IQ4_KS_R4", kIk},
+    {352, "IQ5_KS_R4", kIk},
+    {397, "Q8_K_R16", kIk},
+    {398, "Q8_KV_R8", kIk},
+    {399, "Q8_K_R8", kIk},
 };
 
 const ForeignType* find_foreign(uint32_t id) {

@@ -39,7 +39,7 @@ chat: build ## install what is missing, build, get the default model, start the 
 test: build/release/build.ninja ## install, build and run every quick test, under 10 minutes
 	@$(SETUP)/packages.sh build test
 	@$(SETUP)/get_model.sh smollm2 gemma3 >&2
-	@ninja -C build/release -j $(JOBS) >&2
+	@ninja -C build/release -j $(JOBS) all lint_headers >&2
 	@tests/run.sh build/release -LE slow -j $(JOBS)
 
 .PHONY: test-all
@@ -76,12 +76,12 @@ bench: build ## speed of the default model on this machine
 
 .PHONY: bundle
 bundle: build ## dist/nibble-VERSION-linux-x86_64.tar.gz: binary, libraries, model; needs no network
-	@$(SETUP)/bundle.sh build/release
+	@$(SETUP)/bundle.sh build/release dist
 
 .PHONY: lint
 lint: build/release/build.ninja ## the checks of form: layers, forbidden calls, symbols, tables, format
 	@$(SETUP)/packages.sh build test
-	@ninja -C build/release -j $(JOBS) >&2
+	@ninja -C build/release -j $(JOBS) all lint_headers >&2
 	@tests/run.sh build/release -L lint -j $(JOBS)
 
 .PHONY: format

@@ -67,7 +67,7 @@ portable: build/portable/build.ninja ## the unit tests on plain C++ kernels with
 
 .PHONY: fuzz
 fuzz: build/fuzz/build.ninja ## every fuzz target for its documented length; one: T=gguf N=1000
-	@ninja -C build/fuzz -j $(JOBS) >&2
+	@ninja -C build/fuzz -j $(JOBS) fuzzers >&2
 	@tests/fuzz/run.sh build/fuzz '$(T)' '$(N)'
 
 .PHONY: bench

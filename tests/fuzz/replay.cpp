@@ -1,5 +1,6 @@
 // Runs one fuzz target on every file of a folder, on every shorter beginning of the small ones and
-// on nothing: what a build without libFuzzer can do to keep the target alive. A crash is the failure.
+// on nothing: what a build without libFuzzer can do to keep the target alive. A crash is the
+// failure.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>

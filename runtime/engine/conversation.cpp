@@ -1,0 +1,200 @@
+// Rendering with spliced answers, and dropping of turns.
+#include "runtime/engine/conversation.h"
+
+#include <algorithm>
+#include <span>
+
+#include "formats/io/error.h"
+
+namespace nibble {
+namespace {
+
+constexpr int64_t kMostReserved = 1024;
+
+std::string token_text_or_empty(const Tokenizer& tokenizer, int32_t id) {
+  return id < 0 ? std::string() : std::string(tokenizer.token_text(id));
+}
+
+std::vector<int32_t> encode(const Tokenizer& tokenizer, std::span<const PromptSegment> segments) {
+  std::vector<TextSpan> spans;
+  for (const PromptSegment& s : segments) spans.push_back({s.text, s.from_template});
+  return tokenizer.encode(spans, false);
+}
+
+bool begins_with_control(const Tokenizer& tokenizer, const PromptSegment& segment) {
+  if (!segment.from_template) return false;
+  const std::vector<int32_t> ids = encode(tokenizer, {&segment, 1});
+  return !ids.empty() && tokenizer.token_type(ids.front()) == TokenType::control;
+}
+
+}  // namespace
+
+Conversation::Conversation(std::shared_ptr<const Engine> engine, const ConversationOptions& options)
+    : engine_(std::move(engine)), options_(options) {
+  if (engine_->chat_template() == nullptr) {
+    const std::string& problem = engine_->template_problem();
+    throw Error(ErrorCode::unsupported,
+                problem.empty() ? engine_->file().path() + ": the model has no chat template"
+                                : engine_->file().path() + ": chat template: " + problem,
+                "a base model completes text; it does not chat");
+  }
+}
+
+void Conversation::add_user(std::string text) {
+  messages_.push_back({"user", std::move(text)});
+  sampled_.emplace_back();
+}
+
+void Conversation::add_assistant(std::string text, std::vector<int32_t> tokens) {
+  // Tokens that do not spell the text (a stop string was cut off) would change what is said.
+  if (!tokens.empty()) {
+    std::string spelled;
+    for (const int32_t id : tokens) spelled += engine_->tokenizer().piece(id, false);
+    if (spelled != text) tokens.clear();
+  }
+  messages_.push_back({"assistant", std::move(text)});
+  sampled_.push_back(std::move(tokens));
+}
+
+void Conversation::extend_assistant(std::string_view text, const std::vector<int32_t>& tokens) {
+  std::string whole = messages_.back().content + std::string(text);
+  std::vector<int32_t> ids = sampled_.back();
+  if (ids.empty() && !messages_.back().content.empty()) {
+    ids = engine_->tokenizer().encode(messages_.back().content, false, false);
+  }
+  ids.insert(ids.end(), tokens.begin(), tokens.end());
+  pop_last();
+  add_assistant(std::move(whole), std::move(ids));
+}
+
+void Conversation::pop_last() {
+  if (messages_.empty()) return;
+  messages_.pop_back();
+  sampled_.pop_back();
+}
+
+void Conversation::clear() {
+  messages_.clear();
+  sampled_.clear();
+}
+
+std::vector<int32_t> Conversation::render(size_t end, bool generation_prompt) const {
+  const Tokenizer& tokenizer = engine_->tokenizer();
+  std::vector<ChatMessage> all;
+  if (!system_.empty()) all.push_back({"system", system_});
+  all.insert(all.end(), messages_.begin(), messages_.begin() + static_cast<std::ptrdiff_t>(end));
+  ChatOptions options;
+  options.add_generation_prompt = generation_prompt;
+  options.bos_token = token_text_or_empty(tokenizer, tokenizer.bos());
+  options.eos_token = token_text_or_empty(tokenizer, tokenizer.eos());
+  const std::vector<PromptSegment> segments = engine_->chat_template()->render(all, options);
+
+  std::vector<int32_t> ids;
+  const auto append = [&ids](const std::vector<int32_t>& more) {
+    ids.insert(ids.end(), more.begin(), more.end());
+  };
+  const std::span<const PromptSegment> view(segments);
+  size_t begin = 0;    // first segment that is not tokenized yet
+  size_t message = 0;  // first message whose content has not been met
+  for (size_t i = 0; i < segments.size(); ++i) {
+    if (segments[i].from_template) continue;
+    size_t found = message;
+    while (found < end && messages_[found].content != segments[i].text) ++found;
+    if (found == end) continue;
+    message = found + 1;
+    if (sampled_[found].empty() || i == 0 || i + 1 == segments.size()) continue;
+    if (!begins_with_control(tokenizer, segments[i + 1])) continue;
+    append(encode(tokenizer, view.subspan(begin, i - begin)));
+    append(sampled_[found]);
+    begin = i + 1;
+  }
+  append(encode(tokenizer, view.subspan(begin)));
+  if (tokenizer.adds_bos() && tokenizer.bos() >= 0 &&
+      (ids.empty() || ids.front() != tokenizer.bos())) {
+    ids.insert(ids.begin(), tokenizer.bos());
+  }
+  return ids;
+}
+
+size_t Conversation::oldest_turn_length() const noexcept {
+  size_t n = 1;
+  while (n < messages_.size() && messages_[n].role != "user") ++n;
+  return n;
+}
+
+int64_t Conversation::reserved(int64_t n_ctx) const noexcept {
+  const int64_t wanted =
+      options_.reserve > 0 ? options_.reserve : std::min(n_ctx / 4, kMostReserved);
+  return std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, n_ctx - 1));
+}
+
+std::vector<int32_t> Conversation::prompt(int64_t n_ctx, DropReport* report) {
+  const int64_t room = n_ctx - reserved(n_ctx);
+  std::vector<int32_t> ids = render(messages_.size(), true);
+  const auto size = [&ids] { return static_cast<int64_t>(ids.size()); };
+  const int64_t before = size();
+  DropReport dropped;
+  while (size() > room) {
+    const size_t oldest = messages_.empty() ? 0 : oldest_turn_length();
+    if (options_.overflow == OverflowPolicy::error || oldest >= messages_.size()) {
+      throw Error(ErrorCode::context_full,
+                  fmt::format("context: expected at most {} tokens ({} less {} reserved for the "
+                              "answer), got {}",
+                              room, n_ctx, n_ctx - room, size()),
+                  oldest >= messages_.size()
+                      ? "shorten the message, lower --reserve or raise the context size"
+                      : "clear the conversation, let old turns be dropped or raise the context");
+    }
+    messages_.erase(messages_.begin(), messages_.begin() + static_cast<std::ptrdiff_t>(oldest));
+    sampled_.erase(sampled_.begin(), sampled_.begin() + static_cast<std::ptrdiff_t>(oldest));
+    ids = render(messages_.size(), true);
+    dropped.turns += 1;
+    dropped.messages += static_cast<int64_t>(oldest);
+    dropped.tokens = before - size();
+  }
+  if (report != nullptr) *report = dropped;
+  return ids;
+}
+
+std::vector<int32_t> Conversation::continuation(int64_t n_ctx) const {
+  if (messages_.empty() || messages_.back().role != "assistant") {
+    fail(ErrorCode::bad_argument, "conversation: there is no answer to continue");
+  }
+  std::vector<int32_t> ids = render(messages_.size() - 1, true);
+  const std::vector<int32_t> answer =
+      sampled_.back().empty() ? engine_->tokenizer().encode(messages_.back().content, false, false)
+                              : sampled_.back();
+  ids.insert(ids.end(), answer.begin(), answer.end());
+  if (static_cast<int64_t>(ids.size()) >= n_ctx) {
+    fail(ErrorCode::context_full, "context: expected fewer than {} tokens, got {}", n_ctx,
+         ids.size());
+  }
+  return ids;
+}
+
+PromptParts Conversation::parts(int64_t n_ctx) const {
+  PromptParts out;
+  out.reserved = reserved(n_ctx);
+  const auto count = [this](size_t end) -> int64_t {
+    try {
+      return static_cast<int64_t>(render(end, false).size());
+    } catch (const Error&) {
+      return 0;  // templates may refuse a conversation without a user
+    }
+  };
+  out.system = system_.empty() ? 0 : count(0);
+  int64_t before = out.system;
+  for (size_t i = 0; i < messages_.size(); ++i) {
+    const int64_t now = count(i + 1);
+    out.messages.push_back(std::max<int64_t>(0, now - before));
+    before = std::max(now, before);
+  }
+  try {
+    out.total = static_cast<int64_t>(render(messages_.size(), true).size());
+  } catch (const Error&) {
+    out.total = before;
+  }
+  return out;
+}
+
+}  // namespace nibble

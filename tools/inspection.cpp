@@ -1,0 +1,354 @@
+// A file that nibble cannot run is still described: what the container says comes first, what the
+// engine says about it is added when it opens.
+#include "tools/inspection.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <map>
+
+#include "formats/io/error.h"
+#include "runtime/engine/engine.h"
+#include "tools/quote_text.h"
+#include "tools/stats.h"
+
+namespace nibble {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* meta_type_name(MetaType type) {
+  constexpr const char* kNames[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
+                                    "bool", "string", "array", "u64", "i64", "f64"};
+  const auto i = static_cast<size_t>(type);
+  return i < std::size(kNames) ? kNames[i] : "?";
+}
+
+size_t meta_type_bytes(MetaType type) {
+  switch (type) {
+    case MetaType::u8:
+    case MetaType::i8:
+    case MetaType::boolean:
+      return 1;
+    case MetaType::u16:
+    case MetaType::i16:
+      return 2;
+    case MetaType::u32:
+    case MetaType::i32:
+    case MetaType::f32:
+      return 4;
+    case MetaType::u64:
+    case MetaType::i64:
+    case MetaType::f64:
+      return 8;
+    case MetaType::string:
+    case MetaType::array:
+      break;
+  }
+  return 0;
+}
+
+/// A number from its little-endian bytes, which are zero- or sign-extended in `bits`.
+Json number(MetaType type, uint64_t bits) {
+  switch (type) {
+    case MetaType::boolean:
+      return bits != 0;
+    case MetaType::i8:
+      return static_cast<int8_t>(bits);
+    case MetaType::i16:
+      return static_cast<int16_t>(bits);
+    case MetaType::i32:
+      return static_cast<int32_t>(bits);
+    case MetaType::i64:
+      return static_cast<int64_t>(bits);
+    case MetaType::f32: {
+      const auto low = static_cast<uint32_t>(bits);
+      float value = 0;
+      std::memcpy(&value, &low, sizeof value);
+      // The shortest decimal that is this float; JSON would print it as a double.
+      const Json shortest = Json::parse(fmt::format("{}", value), nullptr, false);
+      return shortest.is_discarded() ? Json(fmt::format("{}", value)) : shortest;
+    }
+    case MetaType::f64: {
+      double value = 0;
+      std::memcpy(&value, &bits, sizeof value);
+      return value;
+    }
+    default:
+      return bits;
+  }
+}
+
+Json array_items(const MetaValue& value, size_t most) {
+  Json items = Json::array();
+  if (value.item_type == MetaType::string) {
+    for (size_t i = 0; i < std::min(most, value.strings.size()); ++i) {
+      items.push_back(std::string(value.strings[i]));
+    }
+    return items;
+  }
+  const size_t width = meta_type_bytes(value.item_type);
+  if (width == 0) return items;
+  for (size_t i = 0; i < std::min(most, value.items.size() / width); ++i) {
+    uint64_t bits = 0;
+    std::memcpy(&bits, value.items.data() + i * width, width);
+    items.push_back(number(value.item_type, bits));
+  }
+  return items;
+}
+
+Json metadata_json(const Metadata& meta, size_t most_items) {
+  Json out = Json::array();
+  for (const MetaValue& value : meta.all()) {
+    Json row = {{"key", value.key}, {"type", meta_type_name(value.type)}};
+    if (value.type == MetaType::array) {
+      row["item_type"] = meta_type_name(value.item_type);
+      row["count"] = value.count;
+      row["value"] = array_items(value, most_items);
+    } else if (value.type == MetaType::string) {
+      row["value"] = std::string(value.text);
+    } else {
+      row["value"] = number(value.type, value.bits);
+    }
+    out.push_back(std::move(row));
+  }
+  return out;
+}
+
+std::string type_name(uint32_t id) {
+  const char* name = dtype_ecosystem_name(id);
+  return name != nullptr ? name : fmt::format("type {}", id);
+}
+
+Json tensors_json(const TensorFile& file) {
+  Json out = Json::array();
+  for (const TensorInfo& t : file.tensors()) {
+    out.push_back({{"name", t.name},
+                   {"type", type_name(t.type_id)},
+                   {"shape", std::vector<int64_t>(t.shape, t.shape + t.n_dims)},
+                   {"bytes", t.bytes},
+                   {"offset", t.offset}});
+  }
+  return out;
+}
+
+Json types_json(const TensorFile& file) {
+  std::map<std::string, std::pair<int64_t, uint64_t>> sums;
+  for (const TensorInfo& t : file.tensors()) {
+    auto& [count, bytes] = sums[type_name(t.type_id)];
+    ++count;
+    bytes += t.bytes;
+  }
+  Json out = Json::array();
+  for (const auto& [name, sum] : sums) {
+    out.push_back({{"type", name}, {"tensors", sum.first}, {"bytes", sum.second}});
+  }
+  return out;
+}
+
+Json text_or_null(const Metadata& meta, const char* key) {
+  const MetaValue* value = meta.find(key);
+  if (value == nullptr || value->type != MetaType::string) return nullptr;
+  return std::string(value->text);
+}
+
+Json plan_json(const MemoryPlan& plan) {
+  return {{"context", plan.n_ctx},
+          {"weights", plan.weights},
+          {"kv", plan.kv},
+          {"kv_per_token", plan.kv_per_token},
+          {"scratch", plan.scratch},
+          {"total", plan.total()},
+          {"available", plan.available},
+          {"fits", plan.fits()}};
+}
+
+Json token_json(const Tokenizer& tokenizer, int32_t id) {
+  if (id < 0) return nullptr;
+  return {{"id", id}, {"text", std::string(tokenizer.token_text(id))}};
+}
+
+Json tokenizer_json(const Tokenizer& tokenizer) {
+  Json ends = Json::array();
+  for (const int32_t id : tokenizer.eog_ids()) ends.push_back(token_json(tokenizer, id));
+  return {{"model", tokenizer.model()},
+          {"pre", tokenizer.pre()},
+          {"tokens", tokenizer.n_vocab()},
+          {"bos", token_json(tokenizer, tokenizer.bos())},
+          {"eos", token_json(tokenizer, tokenizer.eos())},
+          {"adds_bos", tokenizer.adds_bos()},
+          {"adds_eos", tokenizer.adds_eos()},
+          {"ends_generation", std::move(ends)}};
+}
+
+Json template_json(const Engine& engine) {
+  const ChatTemplate* chat = engine.chat_template();
+  if (chat == nullptr && engine.template_problem().empty()) return nullptr;
+  Json out = {{"usable", chat != nullptr}, {"problem", nullptr}, {"sample", nullptr}};
+  if (chat == nullptr) {
+    out["problem"] = engine.template_problem();
+    return out;
+  }
+  const Tokenizer& tokenizer = engine.tokenizer();
+  ChatOptions options;
+  if (tokenizer.bos() >= 0) options.bos_token = tokenizer.token_text(tokenizer.bos());
+  if (tokenizer.eos() >= 0) options.eos_token = tokenizer.token_text(tokenizer.eos());
+  const ChatMessage message{"user", "Hello"};
+  try {
+    std::string sample;
+    for (const PromptSegment& s : chat->render({&message, 1}, options)) sample += s.text;
+    out["sample"] = sample;
+  } catch (const Error& e) {
+    out["problem"] = e.message();
+  }
+  return out;
+}
+
+std::string scalar_text(const Json& value) {
+  if (!value.is_string()) return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string text = value.get<std::string>();
+  constexpr size_t kMost = 200;
+  if (text.size() <= kMost) return quote_text(text);
+  return quote_text(std::string_view(text).substr(0, kMost)) +
+         fmt::format(" ... ({} bytes)", text.size());
+}
+
+std::string metadata_line(const Json& row) {
+  const std::string key = quote_text(row["key"].get<std::string>());
+  std::string text;
+  if (row["type"] == "array") {
+    std::string items;
+    for (const Json& item : row["value"]) {
+      if (!items.empty()) items += ", ";
+      items += scalar_text(item);
+      if (items.size() > 80) break;
+    }
+    text = fmt::format("{}[{}] = {} ...", row["item_type"].get<std::string>(),
+                       row["count"].get<uint64_t>(), items);
+  } else {
+    text = fmt::format("{} = {}", row["type"].get<std::string>(), scalar_text(row["value"]));
+  }
+  return fmt::format("  {} {}\n", key.substr(1, key.size() - 2), text);
+}
+
+std::string bytes_of(const Json& value) {
+  return format_bytes(value.get<int64_t>());
+}
+
+std::string field(const char* name, const std::string& value) {
+  return fmt::format("{:<16}{}\n", name, value);
+}
+
+std::string token_text(const Json& token) {
+  if (token.is_null()) return "none";
+  return fmt::format("{} {}", token["id"].get<int64_t>(),
+                     quote_text(token["text"].get<std::string>()));
+}
+
+std::string engine_text(const Json& j) {
+  std::string out;
+  const Json& plan = j["memory_plan"];
+  if (!plan.is_null()) {
+    out += field("memory", fmt::format("weights {} + cache {} + scratch {} = {} for {} tokens of "
+                                       "context",
+                                       bytes_of(plan["weights"]), bytes_of(plan["kv"]),
+                                       bytes_of(plan["scratch"]), bytes_of(plan["total"]),
+                                       plan["context"].get<int64_t>()));
+    out += field("", fmt::format("{} a token of context, {} available: {}",
+                                 bytes_of(plan["kv_per_token"]), bytes_of(plan["available"]),
+                                 plan["fits"].get<bool>() ? "fits" : "does not fit"));
+  }
+  const Json& t = j["tokenizer"];
+  if (!t.is_null()) {
+    out += field("tokenizer",
+                 fmt::format("{} {}, {} tokens, adds bos: {}", t["model"].get<std::string>(),
+                             t["pre"].get<std::string>(), t["tokens"].get<int64_t>(),
+                             t["adds_bos"].get<bool>() ? "yes" : "no"));
+    out += field("", fmt::format("bos {}, eos {}", token_text(t["bos"]), token_text(t["eos"])));
+    for (const Json& id : t["ends_generation"]) {
+      out += field("", fmt::format("ends an answer: {}", token_text(id)));
+    }
+  }
+  const Json& c = j["chat_template"];
+  if (c.is_null()) {
+    out += field("chat template", "none: the model completes text");
+  } else if (!c["problem"].is_null()) {
+    out += field("chat template", "not usable: " + quote_text(c["problem"].get<std::string>()));
+  } else {
+    out += field("chat template", "Hello -> " + quote_text(c["sample"].get<std::string>()));
+  }
+  return out;
+}
+
+}  // namespace
+
+Json inspect_file(const TensorFile& file, const ModelOptions& model, const ContextOptions& context,
+                  size_t most_items) {
+  const Metadata& meta = file.meta();
+  Json out = {{"file", file.path()},
+              {"format", file.format()},
+              {"version", file.version()},
+              {"bytes", file.file_bytes().size()},
+              {"name", text_or_null(meta, "general.name")},
+              {"architecture", text_or_null(meta, "general.architecture")},
+              {"parameters", nullptr},
+              {"runs", false},
+              {"problem", nullptr},
+              {"types", types_json(file)},
+              {"memory_plan", nullptr},
+              {"tokenizer", nullptr},
+              {"chat_template", nullptr},
+              {"warnings", file.warnings()}};
+  try {
+    EngineOptions options;
+    options.isa = model.isa;
+    const std::shared_ptr<const Engine> engine = Engine::open(file.path(), options);
+    const SessionOptions session = session_options(context);
+    out["runs"] = true;
+    out["parameters"] = engine->n_params();
+    out["memory_plan"] = plan_json(engine->plan(
+        session.n_ctx, session.n_batch, session.kv_type.value_or(engine->kernels().default_kv)));
+    out["tokenizer"] = tokenizer_json(engine->tokenizer());
+    out["chat_template"] = template_json(*engine);
+  } catch (const Error& e) {
+    out["problem"] = e.message();
+  }
+  out["metadata"] = metadata_json(meta, most_items);
+  out["tensors"] = tensors_json(file);
+  return out;
+}
+
+std::string inspection_text(const Json& j) {
+  const auto text_of = [](const Json& value) {
+    return value.is_null() ? std::string("not given") : scalar_text(value);
+  };
+  std::string out;
+  out += field("file", quote_text(j["file"].get<std::string>()));
+  out += field("format", fmt::format("{} v{}, {}", j["format"].get<std::string>(),
+                                     j["version"].get<int64_t>(), bytes_of(j["bytes"])));
+  out += field("name", text_of(j["name"]));
+  out += field("architecture", text_of(j["architecture"]));
+  const bool runs = j["runs"].get<bool>();
+  out += field("runs here", runs ? "yes" : "no: " + quote_text(j["problem"].get<std::string>()));
+  if (runs) out += field("parameters", fmt::format("{}", j["parameters"].get<int64_t>()));
+  for (const Json& type : j["types"]) {
+    out += field("tensors", fmt::format("{:>5} {:<7} {:>9}", type["tensors"].get<int64_t>(),
+                                        type["type"].get<std::string>(), bytes_of(type["bytes"])));
+  }
+  if (runs) out += engine_text(j);
+  for (const Json& warning : j["warnings"]) {
+    out += field("warning", quote_text(warning.get<std::string>()));
+  }
+  out += fmt::format("\nMetadata ({}):\n", j["metadata"].size());
+  for (const Json& row : j["metadata"]) out += metadata_line(row);
+  out += fmt::format("\nTensors ({}):\n", j["tensors"].size());
+  for (const Json& t : j["tensors"]) {
+    const std::string name = quote_text(t["name"].get<std::string>());
+    out += fmt::format("  {:<40} {:<6} {:<16} {:>10} at {}\n", name.substr(1, name.size() - 2),
+                       t["type"].get<std::string>(), t["shape"].dump(), t["bytes"].get<uint64_t>(),
+                       t["offset"].get<uint64_t>());
+  }
+  return out;
+}
+
+}  // namespace nibble

@@ -1,0 +1,129 @@
+// from_chars and range checks.
+#include "tools/values.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "tools/exit_code.h"
+
+namespace nibble {
+namespace {
+
+std::string range_text(double low, double high) {
+  if (high >= 9e18) return low == 0 ? "of 0 or more" : fmt::format("of {} or more", low);
+  return fmt::format("from {} to {}", low, high);
+}
+
+}  // namespace
+
+std::optional<int64_t> parse_int(std::string_view text, bool units) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc()) return std::nullopt;
+  const std::string_view rest = text.substr(static_cast<size_t>(end - text.data()));
+  if (rest.empty()) return value;
+  if (!units || rest.size() != 1) return std::nullopt;
+  int64_t factor = 0;
+  switch (rest[0]) {
+    case 'k':
+    case 'K':
+      factor = int64_t{1} << 10;
+      break;
+    case 'm':
+    case 'M':
+      factor = int64_t{1} << 20;
+      break;
+    case 'g':
+    case 'G':
+      factor = int64_t{1} << 30;
+      break;
+    default:
+      return std::nullopt;
+  }
+  if (__builtin_mul_overflow(value, factor, &value)) return std::nullopt;
+  return value;
+}
+
+std::optional<double> parse_float(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+std::vector<std::string> split_commas(std::string_view text) {
+  std::vector<std::string> out;
+  size_t begin = 0;
+  while (begin < text.size()) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    if (end > begin) out.emplace_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return out;
+}
+
+int64_t int_value(std::string_view flag, std::string_view text, int64_t low, int64_t high,
+                  bool units) {
+  const std::optional<int64_t> value = parse_int(text, units);
+  if (!value || *value < low || *value > high) {
+    const std::string range = high == std::numeric_limits<int64_t>::max()
+                                  ? fmt::format("of {} or more", low)
+                                  : fmt::format("from {} to {}", low, high);
+    usage_error(fmt::format("{}: expected a whole number {}, got '{}'", flag, range, text),
+                units ? "suffixes k, M and G multiply by 1024: -c 32k" : "");
+  }
+  return *value;
+}
+
+float float_value(std::string_view flag, std::string_view text, double low, double high) {
+  const std::optional<double> value = parse_float(text);
+  if (!value || *value < low || *value > high) {
+    usage_error(
+        fmt::format("{}: expected a number {}, got '{}'", flag, range_text(low, high), text),
+        "decimal fractions are written with a point: 0.8");
+  }
+  return static_cast<float>(*value);
+}
+
+std::vector<int64_t> int_list(std::string_view flag, std::string_view text, int64_t low,
+                              int64_t high, bool units) {
+  std::vector<int64_t> out;
+  for (const std::string& part : split_commas(text)) {
+    out.push_back(int_value(flag, part, low, high, units));
+  }
+  if (out.empty()) {
+    usage_error(fmt::format("{}: expected numbers separated by commas, got '{}'", flag, text));
+  }
+  return out;
+}
+
+std::pair<int32_t, float> logit_bias_value(std::string_view flag, std::string_view text) {
+  const size_t sign = text.find_first_of("+-", 1);
+  std::optional<int64_t> id;
+  std::optional<double> bias;
+  if (sign != std::string_view::npos) {
+    id = parse_int(text.substr(0, sign));
+    const std::string_view size = text.substr(sign + 1);
+    bias = size == "inf" ? std::numeric_limits<double>::infinity() : parse_float(size);
+    if (bias && text[sign] == '-') bias = -*bias;
+  }
+  if (!id || !bias || *id < 0 || *id > std::numeric_limits<int32_t>::max()) {
+    usage_error(fmt::format("{}: expected ID+BIAS or ID-BIAS, got '{}'", flag, text),
+                "for example --logit-bias 15043+1 or --logit-bias 2-inf");
+  }
+  return {static_cast<int32_t>(*id), static_cast<float>(*bias)};
+}
+
+KvType kv_type_value(std::string_view flag, std::string_view text) {
+  if (text == "f16" || text == "F16") return KvType::f16;
+  if (text == "f32" || text == "F32") return KvType::f32;
+  usage_error(fmt::format("{}: expected f16 or f32, got '{}'", flag, text),
+              "other cache types are not there yet");
+}
+
+}  // namespace nibble

@@ -1,0 +1,33 @@
+#pragma once
+// Text of an option to a value: strict, without locale, with one message form:
+// "--temp: expected a number from 0 to 100, got 'abc'".
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "quant/kernels/kernels.h"
+
+namespace nibble {
+
+/// Whole number; with `units` also 32k, 1M, 2G (times 1024). nullopt: not one, or too large.
+std::optional<int64_t> parse_int(std::string_view text, bool units = false);
+/// Decimal number, finite.
+std::optional<double> parse_float(std::string_view text);
+/// Split at commas; no empty parts unless text itself is empty.
+std::vector<std::string> split_commas(std::string_view text);
+
+// The same with a range, for options. flag: the option's name. Errors: CommandError usage.
+int64_t int_value(std::string_view flag, std::string_view text, int64_t low, int64_t high,
+                  bool units = false);
+float float_value(std::string_view flag, std::string_view text, double low, double high);
+/// "1,2,3", each in the range.
+std::vector<int64_t> int_list(std::string_view flag, std::string_view text, int64_t low,
+                              int64_t high, bool units = false);
+/// "ID+BIAS", "ID-BIAS" (both as llama.cpp writes them), BIAS may be "inf".
+std::pair<int32_t, float> logit_bias_value(std::string_view flag, std::string_view text);
+KvType kv_type_value(std::string_view flag, std::string_view text);
+
+}  // namespace nibble

@@ -4,10 +4,13 @@
 function(nibble_isa name)
   cmake_parse_arguments(ISA "" "" "FLAGS" ${ARGN})
   target_sources(nibble_quant PRIVATE ${PROJECT_SOURCE_DIR}/quant/kernels/isa_${name}.cpp)
+  # No exceptions: the unwinder's weak reference would be a second exported symbol.
   set_source_files_properties(${PROJECT_SOURCE_DIR}/quant/kernels/isa_${name}.cpp
-    TARGET_DIRECTORY nibble_quant PROPERTIES COMPILE_OPTIONS "${ISA_FLAGS}")
+    TARGET_DIRECTORY nibble_quant PROPERTIES COMPILE_OPTIONS "${ISA_FLAGS};-fno-exceptions;-fno-math-errno")
 endfunction()
 
+# baseline: the same algorithms over plain C++, for whatever CPU the rest is compiled for.
+nibble_isa(baseline FLAGS -O3 -Wno-psabi)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   nibble_isa(avx2 FLAGS -mavx2 -mfma -mf16c -O3)
 endif()

@@ -27,41 +27,43 @@ enum class ActLayout : uint8_t {
 };
 
 struct MatmulArgs {
-  Matrix w;              // [rows, cols]
-  const void* act;       // [tokens, cols] prepared by prepare_act for w's layout
+  Matrix w;         // [rows, cols]
+  const void* act;  // [tokens, cols] prepared by prepare_act for w's layout
   int64_t tokens;
-  int64_t row_begin;     // writes out[t * out_stride + r] for row_begin <= r < row_end
+  int64_t row_begin;  // writes out[t * out_stride + r] for row_begin <= r < row_end
   int64_t row_end;
-  float* out;            // [tokens, out_stride]
+  float* out;  // [tokens, out_stride]
   int64_t out_stride;
 };
 
 /// Element type of keys and values in a SequenceState.
 enum class KvType : uint8_t { f16, f32 };
 
-constexpr int64_t kv_type_bytes(KvType t) { return t == KvType::f16 ? 2 : 4; }
+constexpr int64_t kv_type_bytes(KvType t) {
+  return t == KvType::f16 ? 2 : 4;
+}
 
 /// Positions in one page of a SequenceState, and in one step of the attention reduction.
 inline constexpr int64_t kKvPageLen = 64;
 
 /// Attention of one query row for the query heads that share one key/value head.
-/// pages[p] covers positions p*kKvPageLen ...; its key slab starts k_offset bytes into the page, the
-/// value slab v_offset bytes: [kKvPageLen, head_dim_k] and [kKvPageLen, head_dim_v] of kv_type.
+/// pages[p] covers positions p*kKvPageLen ...; its key slab starts k_offset bytes into the page,
+/// the value slab v_offset bytes: [kKvPageLen, head_dim_k] and [kKvPageLen, head_dim_v] of kv_type.
 /// The softmax is accumulated page by page in order of position, so it does not depend on where a
 /// prompt was split. Positions outside [pos_begin, pos_end) are not read.
 struct AttendArgs {
-  const float* q;               // [group, head_dim_k]
-  float* out;                   // [group, head_dim_v]
-  int64_t group;                // query heads of this key/value head
+  const float* q;  // [group, head_dim_k]
+  float* out;      // [group, head_dim_v]
+  int64_t group;   // query heads of this key/value head
   int64_t head_dim_k;
   int64_t head_dim_v;
   const void* const* pages;
   int64_t k_offset;
   int64_t v_offset;
-  int64_t pos_begin;            // first position attended to (sliding window)
-  int64_t pos_end;              // one past the last
-  float scale;                  // score = scale * dot(q, k)
-  float softcap;                // if > 0: score = softcap * tanh(score / softcap)
+  int64_t pos_begin;  // first position attended to (sliding window)
+  int64_t pos_end;    // one past the last
+  float scale;        // score = scale * dot(q, k)
+  float softcap;      // if > 0: score = softcap * tanh(score / softcap)
   KvType kv_type;
 };
 
@@ -74,10 +76,10 @@ enum class RopeKind : uint8_t {
 };
 
 struct KernelTable {
-  const char* name;            // "reference", "avx2": what --isa takes
-  const char* description;     // for help and reports
+  const char* name;              // "reference", "avx2": what --isa takes
+  const char* description;       // for help and reports
   bool (*supported)() noexcept;  // does this CPU run it?
-  KvType default_kv;           // what a SequenceState uses when nobody asked
+  KvType default_kv;             // what a SequenceState uses when nobody asked
 
   /// Layout that matmul wants for weights of this type.
   ActLayout (*act_layout)(DType) noexcept;

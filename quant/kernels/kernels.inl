@@ -1,0 +1,42 @@
+#pragma once
+// The kernels, written once over the primitives of a simd_<isa>.h, which the including file
+// includes first. Everything has internal linkage: see isa.cmake for why.
+//
+//   pointwise.inl  exp, tanh, norm, rotation, gates, and the float rows' tails
+//   unpack.inl     8 weight rows x 256 columns of any quantized type -> one Panel
+//   matmul.inl     activations, Panel x int8 activations, float weights x float activations
+//   attend.inl     attention over the pages of a sequence
+#include "quant/kernels/attend.inl"
+#include "quant/kernels/matmul.inl"
+#include "quant/kernels/pointwise.inl"
+#include "quant/kernels/tables.h"
+
+namespace nibble {
+namespace {
+
+constexpr KernelTable make_table(const char* name, const char* description,
+                                 bool (*supported)() noexcept) {
+  return {
+      .name = name,
+      .description = description,
+      .supported = supported,
+      .default_kv = KvType::f16,
+      .act_layout = act_layout,
+      .act_bytes = act_bytes,
+      .prepare_act = prepare_act,
+      .matmul = matmul,
+      .dequantize_row = dequantize_matrix_row,
+      .rms_norm = rms_norm,
+      .rope = rope,
+      .glu = glu,
+      .add = add,
+      .scale = scale,
+      .softcap = softcap,
+      .store_kv = store_kv,
+      .attend = attend,
+      .attend_scratch = attend_scratch,
+  };
+}
+
+}  // namespace
+}  // namespace nibble

@@ -1,0 +1,207 @@
+// The slow twin: every entry of the kernel table in double precision, one obvious loop each.
+// It is the oracle of all other tables, and a table itself, so any model runs end to end on it
+// (--isa reference). Activations stay float32 and weights are decoded exactly, so its only rounding
+// is that of the results.
+#include <cmath>
+#include <cstring>
+
+#include "quant/codec.h"
+#include "quant/kernels/tables.h"
+
+namespace nibble {
+namespace {
+
+constexpr int64_t kChunk = 1024;  // columns decoded at a time; a multiple of every block length
+constexpr int64_t kTile = 32;     // tokens that share a decoded chunk
+constexpr int64_t kValueTile = 256;
+
+const uint8_t* row_at(const Matrix& w, int64_t r, int64_t col) {
+  return static_cast<const uint8_t*>(w.data) + r * row_bytes(w.type, w.cols) +
+         row_bytes(w.type, col);
+}
+
+ActLayout act_layout(DType) noexcept {
+  return ActLayout::f32;
+}
+
+int64_t act_bytes(ActLayout, int64_t k) noexcept {
+  return (k * 4 + 63) / 64 * 64;
+}
+
+void prepare_act(ActLayout, const float* x, int64_t k, void* act) noexcept {
+  std::memcpy(act, x, static_cast<size_t>(k) * sizeof(float));
+}
+
+// One weight row against `tokens` <= kTile input rows, beginning with token t0.
+void matmul_row(const MatmulArgs& a, int64_t r, int64_t t0, int64_t tokens) {
+  float weight[kChunk];
+  double sum[kTile] = {};
+  const auto* act = static_cast<const uint8_t*>(a.act);
+  const int64_t stride = act_bytes(ActLayout::f32, a.w.cols);
+  for (int64_t c = 0; c < a.w.cols; c += kChunk) {
+    const int64_t n = a.w.cols - c < kChunk ? a.w.cols - c : kChunk;
+    dequantize_row(a.w.type, row_at(a.w, r, c), n, weight);
+    for (int64_t t = 0; t < tokens; ++t) {
+      const float* x = reinterpret_cast<const float*>(act + (t0 + t) * stride) + c;
+      for (int64_t i = 0; i < n; ++i) {
+        sum[t] += static_cast<double>(weight[i]) * static_cast<double>(x[i]);
+      }
+    }
+  }
+  for (int64_t t = 0; t < tokens; ++t) {
+    a.out[(t0 + t) * a.out_stride + r] = static_cast<float>(sum[t]);
+  }
+}
+
+void matmul(const MatmulArgs& a) noexcept {
+  for (int64_t r = a.row_begin; r < a.row_end; ++r) {
+    for (int64_t t = 0; t < a.tokens; t += kTile) {
+      matmul_row(a, r, t, a.tokens - t < kTile ? a.tokens - t : kTile);
+    }
+  }
+}
+
+void rms_norm(const float* x, const float* weight, int64_t n, float eps, float* out) noexcept {
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  const double inverse = 1.0 / std::sqrt(sum / static_cast<double>(n) + static_cast<double>(eps));
+  for (int64_t i = 0; i < n; ++i) {
+    const double w = weight == nullptr ? 1.0 : static_cast<double>(weight[i]);
+    out[i] = static_cast<float>(static_cast<double>(x[i]) * inverse * w);
+  }
+}
+
+void rope(float* x, int64_t heads, int64_t head_dim, int64_t rope_dim, const float* cos_sin,
+          RopeKind kind) noexcept {
+  const int64_t half = rope_dim / 2;
+  const int64_t step = kind == RopeKind::adjacent ? 2 : 1;
+  const int64_t apart = kind == RopeKind::adjacent ? 1 : half;
+  for (int64_t h = 0; h < heads; ++h) {
+    float* head = x + h * head_dim;
+    for (int64_t i = 0; i < half; ++i) {
+      const auto c = static_cast<double>(cos_sin[2 * i]);
+      const auto s = static_cast<double>(cos_sin[2 * i + 1]);
+      const auto a = static_cast<double>(head[i * step]);
+      const auto b = static_cast<double>(head[i * step + apart]);
+      head[i * step] = static_cast<float>(a * c - b * s);
+      head[i * step + apart] = static_cast<float>(a * s + b * c);
+    }
+  }
+}
+
+double activate(Activation kind, double x) {
+  if (kind == Activation::silu) return x / (1.0 + std::exp(-x));
+  constexpr double kSqrt2OverPi = 0.79788456080286535588;
+  return 0.5 * x * (1.0 + std::tanh(kSqrt2OverPi * (x + 0.044715 * x * x * x)));
+}
+
+void glu(Activation kind, const float* gate, const float* up, int64_t n, float* out) noexcept {
+  for (int64_t i = 0; i < n; ++i) {
+    out[i] = static_cast<float>(activate(kind, static_cast<double>(gate[i])) *
+                                static_cast<double>(up[i]));
+  }
+}
+
+void add(float* x, const float* y, int64_t n) noexcept {
+  for (int64_t i = 0; i < n; ++i) x[i] += y[i];
+}
+
+void scale(float* x, int64_t n, float s) noexcept {
+  for (int64_t i = 0; i < n; ++i) x[i] *= s;
+}
+
+double capped(double x, float cap) {
+  return cap > 0 ? static_cast<double>(cap) * std::tanh(x / static_cast<double>(cap)) : x;
+}
+
+void softcap(float* x, int64_t n, float cap) noexcept {
+  for (int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(capped(static_cast<double>(x[i]), cap));
+}
+
+void store_kv(KvType type, const float* x, int64_t n, void* out) noexcept {
+  if (type == KvType::f32) {
+    std::memcpy(out, x, static_cast<size_t>(n) * sizeof(float));
+    return;
+  }
+  quantize_row(DType::F16, x, n, out);
+}
+
+// n consecutive elements of a key or value row, at most kValueTile, as floats.
+void load_kv(const AttendArgs& a, int64_t slab, int64_t pos, int64_t dim, int64_t first, int64_t n,
+             float* out) {
+  const int64_t bytes = kv_type_bytes(a.kv_type);
+  const auto* p = static_cast<const uint8_t*>(a.pages[pos / kKvPageLen]) + slab +
+                  ((pos % kKvPageLen) * dim + first) * bytes;
+  dequantize_row(a.kv_type == KvType::f16 ? DType::F16 : DType::F32, p, n, out);
+}
+
+double score(const AttendArgs& a, const float* q, int64_t pos) {
+  float key[kValueTile];
+  double sum = 0;
+  for (int64_t d = 0; d < a.head_dim_k; d += kValueTile) {
+    const int64_t n = a.head_dim_k - d < kValueTile ? a.head_dim_k - d : kValueTile;
+    load_kv(a, a.k_offset, pos, a.head_dim_k, d, n, key);
+    for (int64_t i = 0; i < n; ++i) {
+      sum += static_cast<double>(q[d + i]) * static_cast<double>(key[i]);
+    }
+  }
+  return capped(sum * static_cast<double>(a.scale), a.softcap);
+}
+
+// Three passes over the scores instead of a buffer of them: maximum, sum, weighted values.
+void attend_head(const AttendArgs& a, const float* q, float* out) {
+  double peak = -HUGE_VAL;
+  for (int64_t p = a.pos_begin; p < a.pos_end; ++p) peak = std::fmax(peak, score(a, q, p));
+  double total = 0;
+  for (int64_t p = a.pos_begin; p < a.pos_end; ++p) total += std::exp(score(a, q, p) - peak);
+  for (int64_t d = 0; d < a.head_dim_v; d += kValueTile) {
+    const int64_t n = a.head_dim_v - d < kValueTile ? a.head_dim_v - d : kValueTile;
+    double sum[kValueTile] = {};
+    float value[kValueTile];
+    for (int64_t p = a.pos_begin; p < a.pos_end; ++p) {
+      const double weight = std::exp(score(a, q, p) - peak) / total;
+      load_kv(a, a.v_offset, p, a.head_dim_v, d, n, value);
+      for (int64_t i = 0; i < n; ++i) sum[i] += weight * static_cast<double>(value[i]);
+    }
+    for (int64_t i = 0; i < n; ++i) out[d + i] = static_cast<float>(sum[i]);
+  }
+}
+
+void attend(const AttendArgs& a, float*) noexcept {
+  for (int64_t g = 0; g < a.group; ++g) {
+    attend_head(a, a.q + g * a.head_dim_k, a.out + g * a.head_dim_v);
+  }
+}
+
+int64_t attend_scratch(int64_t, int64_t) noexcept {
+  return 0;
+}
+
+}  // namespace
+
+void dequantize_matrix_row(const Matrix& w, int64_t r, float* out) noexcept {
+  dequantize_row(w.type, row_at(w, r, 0), w.cols, out);
+}
+
+constinit const KernelTable kernels_reference = {
+    .name = "reference",
+    .description = "double precision, slow: the oracle of the others",
+    .supported = cpu_runs_anything,
+    .default_kv = KvType::f32,
+    .act_layout = act_layout,
+    .act_bytes = act_bytes,
+    .prepare_act = prepare_act,
+    .matmul = matmul,
+    .dequantize_row = dequantize_matrix_row,
+    .rms_norm = rms_norm,
+    .rope = rope,
+    .glu = glu,
+    .add = add,
+    .scale = scale,
+    .softcap = softcap,
+    .store_kv = store_kv,
+    .attend = attend,
+    .attend_scratch = attend_scratch,
+};
+
+}  // namespace nibble

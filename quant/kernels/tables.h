@@ -1,0 +1,21 @@
+#pragma once
+// The tables of this build: the one symbol that each ISA object exports, and the reference.
+#include "quant/kernels/kernels.h"
+
+namespace nibble {
+
+extern const KernelTable kernels_reference;
+extern const KernelTable kernels_baseline;
+#if defined(__x86_64__)
+extern const KernelTable kernels_avx2;
+#endif
+
+/// Row r of w as floats, by the exact decoder: the entry of every table.
+void dequantize_matrix_row(const Matrix& w, int64_t r, float* out) noexcept;
+
+/// What the CPU and the operating system offer, asked with CPUID and XGETBV: a CPU that knows AVX2
+/// under a system that does not save the upper halves of its registers does not count.
+bool cpu_runs_anything() noexcept;
+bool cpu_runs_avx2() noexcept;
+
+}  // namespace nibble

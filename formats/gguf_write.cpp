@@ -1,0 +1,309 @@
+// The GGUF writer: GgufHeader lays a file out in memory, GgufWriter streams it to disk.
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
+
+#include "formats/gguf.h"
+#include "formats/io/bytes.h"
+#include "formats/io/checked.h"
+#include "formats/io/error.h"
+#include "formats/io/mapped_file.h"
+#include "formats/io/quote.h"
+#include "formats/meta_type.h"
+
+namespace nibble {
+namespace {
+
+constexpr int kMaxDims = 4;
+
+void append(std::vector<std::byte>& out, std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  const size_t at = out.size();
+  out.resize(at + bytes.size());
+  std::memcpy(out.data() + at, bytes.data(), bytes.size());
+}
+
+template <typename T>
+void append_number(std::vector<std::byte>& out, T value) {
+  append(out, std::as_bytes(std::span(&value, 1)));
+}
+
+void append_string(std::vector<std::byte>& out, std::string_view text) {
+  append_number(out, uint64_t{text.size()});
+  append(out, std::as_bytes(std::span(text)));
+}
+
+std::vector<std::byte> start_value(MetaType type) {
+  std::vector<std::byte> out;
+  append_number(out, static_cast<uint32_t>(type));
+  return out;
+}
+
+void check_name(std::string_view what, std::string_view name) {
+  if (name.size() > kGgufMaxNameBytes) {
+    fail(ErrorCode::bad_argument, "name of a {}: expected at most {} bytes, got {}", what,
+         kGgufMaxNameBytes, name.size());
+  }
+}
+
+// The bytes that the shape and type ask for; info.bytes of a type that nibble does not know.
+uint64_t tensor_bytes(const TensorInfo& info) {
+  uint64_t elements = 1;
+  for (int i = 0; i < info.n_dims; ++i) {
+    const int64_t dim = info.shape[i];
+    const auto product = dim < 0 ? std::nullopt : checked_mul(elements, static_cast<uint64_t>(dim));
+    if (!product || *product > static_cast<uint64_t>(INT64_MAX)) {
+      fail(ErrorCode::bad_argument, "tensor {}: expected dimensions of fewer than 2^63 elements",
+           quoted(info.name));
+    }
+    elements = *product;
+  }
+  const DTypeInfo* type = find_dtype(info.type_id);
+  if (type == nullptr) return info.bytes;
+  if (info.cols() % type->block_len != 0) {
+    fail(ErrorCode::bad_argument, "tensor {}: expected rows of a multiple of {} (type {}), got {}",
+         quoted(info.name), type->block_len, type->name, info.cols());
+  }
+  const auto bytes = checked_mul(elements / static_cast<uint64_t>(type->block_len),
+                                 static_cast<uint64_t>(type->block_bytes));
+  if (!bytes || (info.bytes != 0 && info.bytes != *bytes)) {
+    fail(ErrorCode::bad_argument, "tensor {}: expected {} bytes, got {}", quoted(info.name),
+         bytes.value_or(UINT64_MAX), info.bytes);
+  }
+  return *bytes;
+}
+
+}  // namespace
+
+void GgufHeader::put(std::string_view key, std::vector<std::byte> value) {
+  check_name("metadata key", key);
+  if (key == kGgufAlignmentKey) {
+    uint64_t alignment = 0;
+    if (value.size() == 8) alignment = load_le<uint32_t>(value.data() + 4);
+    if (load_le<uint32_t>(value.data()) != static_cast<uint32_t>(MetaType::u32) ||
+        !is_power_of_two(alignment) || alignment < kGgufMinAlignment ||
+        alignment > kGgufMaxAlignment) {
+      fail(ErrorCode::bad_argument, "{}: expected uint32, a power of two from {} to {}",
+           kGgufAlignmentKey, kGgufMinAlignment, kGgufMaxAlignment);
+    }
+    alignment_ = alignment;
+  }
+  const auto [at, is_new] = entry_of_key_.try_emplace(std::string(key), entries_.size());
+  if (is_new && entries_.size() == kGgufMaxKeys) {
+    entry_of_key_.erase(at);
+    fail(ErrorCode::bad_argument, "expected at most {} metadata keys", kGgufMaxKeys);
+  }
+  if (is_new) {
+    entries_.push_back({std::string(key), std::move(value)});
+  } else {
+    entries_[at->second].value = std::move(value);
+  }
+}
+
+void GgufHeader::set_scalar(std::string_view key, MetaType type, const void* value) {
+  std::vector<std::byte> out = start_value(type);
+  append(out, {static_cast<const std::byte*>(value), meta_type_info(type).bytes});
+  put(key, std::move(out));
+}
+
+void GgufHeader::set_items(std::string_view key, MetaType item_type,
+                           std::span<const std::byte> items, uint64_t count) {
+  std::vector<std::byte> out = start_value(MetaType::array);
+  append_number(out, static_cast<uint32_t>(item_type));
+  append_number(out, count);
+  append(out, items);
+  put(key, std::move(out));
+}
+
+void GgufHeader::set_string(std::string_view key, std::string_view text) {
+  std::vector<std::byte> out = start_value(MetaType::string);
+  append_string(out, text);
+  put(key, std::move(out));
+}
+
+void GgufHeader::set_strings(std::string_view key, std::span<const std::string_view> items) {
+  std::vector<std::byte> out = start_value(MetaType::array);
+  append_number(out, static_cast<uint32_t>(MetaType::string));
+  append_number(out, uint64_t{items.size()});
+  for (const std::string_view item : items) append_string(out, item);
+  put(key, std::move(out));
+}
+
+void GgufHeader::set_value(const MetaValue& value) {
+  if (value.type == MetaType::string) {
+    set_string(value.key, value.text);
+  } else if (value.type != MetaType::array) {
+    set_scalar(value.key, value.type, &value.bits);  // little-endian: the low bytes come first
+  } else if (value.item_type != MetaType::string) {
+    set_items(value.key, value.item_type, value.items, value.count);
+  } else {
+    std::vector<std::string_view> items(value.strings.size());
+    for (size_t i = 0; i < items.size(); ++i) items[i] = value.strings[i];
+    set_strings(value.key, items);
+  }
+}
+
+void GgufHeader::copy_metadata(const Metadata& from) {
+  for (const MetaValue& value : from.all()) set_value(value);
+}
+
+void GgufHeader::remove(std::string_view key) {
+  const auto at = entry_of_key_.find(std::string(key));
+  if (at == entry_of_key_.end()) return;
+  entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(at->second));
+  for (auto& [other, index] : entry_of_key_) {
+    if (index > at->second) --index;
+  }
+  entry_of_key_.erase(at);
+  if (key == kGgufAlignmentKey) alignment_ = kGgufDefaultAlignment;
+}
+
+void GgufHeader::add_tensor(TensorInfo info) {
+  check_name("tensor", info.name);
+  if (info.n_dims < 0 || info.n_dims > kMaxDims) {
+    fail(ErrorCode::bad_argument, "tensor {}: expected 0 to {} dimensions, got {}",
+         quoted(info.name), kMaxDims, info.n_dims);
+  }
+  info.bytes = tensor_bytes(info);
+  if (tensors_.size() == kGgufMaxTensors) {
+    fail(ErrorCode::bad_argument, "expected at most {} tensors", kGgufMaxTensors);
+  }
+  if (!tensor_names_.insert(info.name).second) {
+    fail(ErrorCode::bad_argument, "tensor {} occurs twice", quoted(info.name));
+  }
+  tensors_.push_back(std::move(info));
+}
+
+GgufLayout GgufHeader::layout() const {
+  GgufLayout out;
+  std::vector<std::byte>& header = out.header;
+  append(header, std::as_bytes(std::span("GGUF", 4)));
+  append_number(header, kGgufVersion);
+  append_number(header, uint64_t{tensors_.size()});
+  append_number(header, uint64_t{entries_.size()});
+  for (const Entry& entry : entries_) {
+    append_string(header, entry.key);
+    append(header, entry.value);
+  }
+  out.tensors = tensors_;
+  uint64_t offset = 0;  // from the start of the data
+  for (TensorInfo& info : out.tensors) {
+    append_string(header, info.name);
+    append_number(header, static_cast<uint32_t>(info.n_dims));
+    for (int i = info.n_dims - 1; i >= 0; --i) {
+      append_number(header, static_cast<uint64_t>(info.shape[i]));
+    }
+    append_number(header, info.type_id);
+    append_number(header, offset);
+    info.offset = offset;
+    const auto end = checked_add(offset, info.bytes);
+    const auto next = end ? checked_align(*end, alignment_) : std::nullopt;
+    if (!next) fail(ErrorCode::bad_argument, "tensor {}: its end does not fit 64 bits", info.name);
+    offset = *next;
+  }
+  header.resize(*checked_align(header.size(), alignment_));  // in memory, so far below 2^64
+  const auto file_bytes = checked_add(header.size(), offset);
+  if (!file_bytes) fail(ErrorCode::bad_argument, "the file's size does not fit 64 bits");
+  for (TensorInfo& info : out.tensors) info.offset += header.size();
+  out.file_bytes = *file_bytes;
+  return out;
+}
+
+struct GgufWriter::Hash {
+  Hash() : state(XXH3_createState()) {
+    if (state == nullptr) throw std::bad_alloc();
+    XXH3_64bits_reset(state);
+  }
+  ~Hash() { XXH3_freeState(state); }
+  Hash(const Hash&) = delete;
+  Hash& operator=(const Hash&) = delete;
+
+  XXH3_state_t* state;
+};
+
+namespace {
+
+AtomicFileOptions with_size(AtomicFileOptions options, uint64_t file_bytes) {
+  options.expected_bytes = file_bytes;
+  return options;
+}
+
+}  // namespace
+
+GgufWriter::GgufWriter(const std::string& path, const GgufHeader& header, AtomicFileOptions options)
+    : layout_(header.layout()),
+      file_(path, with_size(std::move(options), layout_.file_bytes)),
+      hash_(std::make_unique<Hash>()) {
+  put(layout_.header);
+  if (!layout_.tensors.empty()) left_ = layout_.tensors[0].bytes;
+  skip_finished_tensors();
+}
+
+GgufWriter::~GgufWriter() = default;
+
+const TensorInfo* GgufWriter::current() const noexcept {
+  return next_ < layout_.tensors.size() ? &layout_.tensors[next_] : nullptr;
+}
+
+void GgufWriter::put(std::span<const std::byte> bytes) {
+  file_.write(bytes);
+  XXH3_64bits_update(hash_->state, bytes.data(), bytes.size());
+}
+
+void GgufWriter::write(std::span<const std::byte> bytes) {
+  if (bytes.size() > left_) {
+    fail(ErrorCode::bad_argument, "{}: tensor {}: expected at most {} more bytes, got {}",
+         file_.path(), current() != nullptr ? quoted(current()->name) : "after the last", left_,
+         bytes.size());
+  }
+  put(bytes);
+  left_ -= bytes.size();
+  skip_finished_tensors();
+}
+
+// Moves on to the tensor that wants bytes, with zeros before its offset.
+void GgufWriter::skip_finished_tensors() {
+  static constexpr std::array<std::byte, 4096> kZeros{};
+  while (left_ == 0 && next_ < layout_.tensors.size()) {
+    ++next_;
+    const bool more = next_ < layout_.tensors.size();
+    const uint64_t begin = more ? layout_.tensors[next_].offset : layout_.file_bytes;
+    while (file_.size() < begin) {
+      put(std::span(kZeros).first(std::min<uint64_t>(begin - file_.size(), kZeros.size())));
+    }
+    left_ = more ? layout_.tensors[next_].bytes : 0;
+  }
+}
+
+void GgufWriter::finish() {
+  if (const TensorInfo* info = current()) {
+    fail(ErrorCode::bad_argument, "{}: tensor {}: expected {} more bytes before the end",
+         file_.path(), quoted(info->name), left_);
+  }
+  file_.commit([this](const std::string& temporary) { verify(temporary); });
+}
+
+// The file on disk must hold what was written, and be what was meant.
+void GgufWriter::verify(const std::string& temporary) const {
+  const TensorFile written = open_tensor_file(temporary);
+  const std::span<const std::byte> bytes = written.file_bytes();
+  if (bytes.size() != layout_.file_bytes ||
+      XXH3_64bits(bytes.data(), bytes.size()) != XXH3_64bits_digest(hash_->state)) {
+    throw Error(ErrorCode::io,
+                fmt::format("{}: the bytes read back differ from those written", file_.path()),
+                "the disk or the memory may be failing");
+  }
+  for (const TensorInfo& want : layout_.tensors) {
+    const TensorInfo* got = written.find(want.name);
+    if (got == nullptr || got->offset != want.offset || got->type_id != want.type_id ||
+        got->bytes < want.bytes) {
+      fail(ErrorCode::internal, "{}: tensor {} reads back with another place or type", file_.path(),
+           quoted(want.name));
+    }
+  }
+}
+
+}  // namespace nibble

@@ -1,0 +1,64 @@
+#pragma once
+// Uses everything an open file offers, as a consumer would: a sanitizer sees any view that leaves
+// the file. Returns a checksum so that no read is optimised away; throws std::logic_error when the
+// file breaks a promise of formats/tensor_file.h.
+#include <stdexcept>
+
+#include "formats/io/error.h"
+#include "formats/meta_type.h"
+#include "formats/tensor_file.h"
+
+namespace nibble::test {
+
+inline void promise(bool kept, const char* what) {
+  if (!kept) throw std::logic_error(what);
+}
+
+inline uint64_t walk_value(const Metadata& meta, const MetaValue& value) {
+  uint64_t sum = value.key.size() + value.bits + value.count;
+  promise(meta.find(value.key) == &value, "a key is found by its name");
+  for (const char c : value.text) sum += static_cast<unsigned char>(c);
+  for (const std::byte b : value.items) sum += std::to_integer<unsigned>(b);
+  for (size_t i = 0; i < value.strings.size(); ++i) {
+    for (const char c : value.strings[i]) sum += static_cast<unsigned char>(c);
+  }
+  const auto refuses = [&](auto get) {
+    try {
+      get();
+    } catch (const Error& error) {
+      promise(error.code() == ErrorCode::bad_file, "a getter refuses with bad_file");
+      return;
+    }
+    ++sum;
+  };
+  refuses([&] { (void)meta.get_int(value.key); });
+  refuses([&] { (void)meta.get_float(value.key); });
+  refuses([&] { (void)meta.get_bool(value.key); });
+  refuses([&] { (void)meta.get_string(value.key); });
+  refuses([&] { (void)meta.get_ints(value.key); });
+  refuses([&] { (void)meta.get_floats(value.key); });
+  refuses([&] { (void)meta.get_strings(value.key); });
+  return sum;
+}
+
+inline uint64_t walk(const TensorFile& file) {
+  uint64_t sum = 0;
+  for (const MetaValue& value : file.meta().all()) sum += walk_value(file.meta(), value);
+  for (const TensorInfo& info : file.tensors()) {
+    promise(file.find(info.name) == &info, "a tensor is found by its name");
+    const std::span<const std::byte> data = file.data(info);
+    promise(data.size() == info.bytes, "a tensor's bytes are there");
+    for (const std::byte b : data) sum += std::to_integer<unsigned>(b);
+    sum += static_cast<uint64_t>(info.rows()) * static_cast<uint64_t>(info.cols());
+    if (const DTypeInfo* type = find_dtype(info.type_id)) {
+      const int64_t want = info.rows() * (info.cols() / type->block_len) * type->block_bytes;
+      promise(info.bytes == static_cast<uint64_t>(want), "a tensor's size is its shape's");
+    }
+  }
+  for (const std::string& warning : file.warnings()) {
+    for (const char c : warning) promise(c >= 0x20 && c < 0x7f, "a warning is printable ASCII");
+  }
+  return sum;
+}
+
+}  // namespace nibble::test

@@ -13,7 +13,7 @@ namespace {
 
 // Best first; a new instruction set is one more row.
 constexpr const KernelTable* kTables[] = {
-#if defined(__x86_64__)
+#if defined(NIBBLE_ISA_AVX2)
     &kernels_avx2,
 #endif
     &kernels_baseline,

@@ -8,11 +8,13 @@ die() {
   exit 1
 }
 
+# As tools/paths.cpp: a relative XDG_CACHE_HOME is ignored. NIBBLE_MODELS is for tests.
 models_folder() {
+  cache=${XDG_CACHE_HOME:-}
   if [ -n "${NIBBLE_MODELS:-}" ]; then
     printf '%s\n' "$NIBBLE_MODELS"
-  elif [ -n "${XDG_CACHE_HOME:-}" ]; then
-    printf '%s\n' "$XDG_CACHE_HOME/nibble/models"
+  elif [ "${cache#/}" != "$cache" ]; then
+    printf '%s\n' "$cache/nibble/models"
   elif [ -n "${HOME:-}" ]; then
     printf '%s\n' "$HOME/.cache/nibble/models"
   else

@@ -46,7 +46,9 @@ def main():
             floats = random_rows(rng, t, 20, 64)
             data += record(t, 1, quants.quantize(floats, t), floats)
     target = OUT / "codec.bin.zst"
-    subprocess.run(["zstd", "-19", "-q", "-f", "-o", target], input=data, check=True)
+    # --stream-size puts the decompressed size into the frame's header, where the test looks for it
+    subprocess.run(["zstd", "-19", "-q", "-f", f"--stream-size={len(data)}", "-o", target],
+                   input=data, check=True)
     print(f"{target}: {len(data)} bytes, compressed {target.stat().st_size}")
 
 

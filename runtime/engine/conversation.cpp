@@ -128,48 +128,57 @@ int64_t Conversation::reserved(int64_t n_ctx) const noexcept {
   return std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, n_ctx - 1));
 }
 
-std::vector<int32_t> Conversation::prompt(int64_t n_ctx, DropReport* report) {
-  const int64_t room = n_ctx - reserved(n_ctx);
-  std::vector<int32_t> ids = render(messages_.size(), true);
-  const auto size = [&ids] { return static_cast<int64_t>(ids.size()); };
-  const int64_t before = size();
+std::vector<int32_t> Conversation::fit(int64_t n_ctx, bool continues, DropReport* report) {
+  const auto count = [&] {
+    return continues ? render_continuation() : render(messages_.size(), true);
+  };
+  std::vector<int32_t> ids = count();
+  const int64_t before = static_cast<int64_t>(ids.size());
   DropReport dropped;
-  while (size() > room) {
+  for (;;) {
     const size_t oldest = messages_.empty() ? 0 : oldest_turn_length();
-    if (options_.overflow == OverflowPolicy::error || oldest >= messages_.size()) {
+    const bool may_drop = oldest < messages_.size() && options_.overflow == OverflowPolicy::drop;
+    // An answer that goes on may have used the room that was reserved for it.
+    const int64_t room = continues && !may_drop ? n_ctx - 1 : n_ctx - reserved(n_ctx);
+    if (static_cast<int64_t>(ids.size()) <= room) break;
+    if (!may_drop) {
       throw Error(ErrorCode::context_full,
-                  fmt::format("context: expected at most {} tokens ({} less {} reserved for the "
-                              "answer), got {}",
-                              room, n_ctx, n_ctx - room, size()),
-                  oldest >= messages_.size()
-                      ? "shorten the message, lower --reserve or raise the context size"
-                      : "clear the conversation, let old turns be dropped or raise the context");
+                  fmt::format("context: expected at most {} tokens ({} less {} for the answer), "
+                              "got {}",
+                              room, n_ctx, n_ctx - room, ids.size()),
+                  oldest < messages_.size()
+                      ? "clear the conversation, let old turns be dropped or raise the context size"
+                      : "shorten the message, reserve less or raise the context size");
     }
     messages_.erase(messages_.begin(), messages_.begin() + static_cast<std::ptrdiff_t>(oldest));
     sampled_.erase(sampled_.begin(), sampled_.begin() + static_cast<std::ptrdiff_t>(oldest));
-    ids = render(messages_.size(), true);
+    ids = count();
     dropped.turns += 1;
     dropped.messages += static_cast<int64_t>(oldest);
-    dropped.tokens = before - size();
+    dropped.tokens = before - static_cast<int64_t>(ids.size());
   }
   if (report != nullptr) *report = dropped;
   return ids;
 }
 
-std::vector<int32_t> Conversation::continuation(int64_t n_ctx) const {
-  if (messages_.empty() || messages_.back().role != "assistant") {
-    fail(ErrorCode::bad_argument, "conversation: there is no answer to continue");
-  }
+std::vector<int32_t> Conversation::prompt(int64_t n_ctx, DropReport* report) {
+  return fit(n_ctx, false, report);
+}
+
+std::vector<int32_t> Conversation::render_continuation() const {
   std::vector<int32_t> ids = render(messages_.size() - 1, true);
   const std::vector<int32_t> answer =
       sampled_.back().empty() ? engine_->tokenizer().encode(messages_.back().content, false, false)
                               : sampled_.back();
   ids.insert(ids.end(), answer.begin(), answer.end());
-  if (static_cast<int64_t>(ids.size()) >= n_ctx) {
-    fail(ErrorCode::context_full, "context: expected fewer than {} tokens, got {}", n_ctx,
-         ids.size());
-  }
   return ids;
+}
+
+std::vector<int32_t> Conversation::continuation(int64_t n_ctx, DropReport* report) {
+  if (messages_.empty() || messages_.back().role != "assistant") {
+    fail(ErrorCode::bad_argument, "conversation: there is no answer to continue");
+  }
+  return fit(n_ctx, true, report);
 }
 
 PromptParts Conversation::parts(int64_t n_ctx) const {

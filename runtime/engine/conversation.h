@@ -62,8 +62,9 @@ class Conversation {
   /// bad_argument (the template refuses the roles: its own words).
   std::vector<int32_t> prompt(int64_t n_ctx, DropReport* report);
   /// Tokens that continue the last message, an answer: no generation prompt after it, no end of
-  /// turn. Errors: bad_argument (no answer to continue), context_full.
-  std::vector<int32_t> continuation(int64_t n_ctx) const;
+  /// turn. Older turns are dropped as prompt() does. Errors: bad_argument (no answer to continue),
+  /// context_full.
+  std::vector<int32_t> continuation(int64_t n_ctx, DropReport* report);
   PromptParts parts(int64_t n_ctx) const;
   /// Tokens kept free for the answer in a context of n_ctx.
   int64_t reserved(int64_t n_ctx) const noexcept;
@@ -71,7 +72,10 @@ class Conversation {
  private:
   /// Tokens of messages_[0, end) after the system prompt.
   std::vector<int32_t> render(size_t end, bool generation_prompt) const;
+  std::vector<int32_t> render_continuation() const;
   size_t oldest_turn_length() const noexcept;
+  /// Drops turns until the rest fits; the last turn stays.
+  std::vector<int32_t> fit(int64_t n_ctx, bool continues, DropReport* report);
 
   std::shared_ptr<const Engine> engine_;
   ConversationOptions options_;

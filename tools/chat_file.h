@@ -1,0 +1,25 @@
+#pragma once
+// A conversation on disk: JSON {"format": "nibble chat", "version": 1, "model": NAME,
+// "system": TEXT, "messages": [{"role": "user" | "assistant", "content": TEXT}, ...]}.
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/text/chat.h"
+
+namespace nibble {
+
+struct SavedChat {
+  std::string model;
+  std::string system;
+  std::vector<ChatMessage> messages;
+};
+
+std::string format_chat(const SavedChat& chat);
+/// name is used in messages. Errors: Error bad_file (no such JSON, unknown version or role).
+SavedChat parse_chat(std::string_view json, const std::string& name);
+
+/// Whole or not at all. Errors: Error io.
+void save_chat(const SavedChat& chat, const std::string& path);
+
+}  // namespace nibble

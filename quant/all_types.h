@@ -6,7 +6,8 @@
 //   struct T { kType, kName, kLength, the fields };  static_assert on its size
 //   to_float(const T&, float* out)       out [kLength], exact
 //   from_float(const float* x, T&)       x [kLength]; only where encoding is supported
-// and one entry here.
+// and one entry here. The tests then ask for the oracle's data: a row in
+// tests/oracle/quant_data.py and a run of quant_fixture.py beside it.
 #include "quant/block/bf16.h"
 #include "quant/block/f16.h"
 #include "quant/block/f32.h"

@@ -6,15 +6,27 @@
 namespace nibble {
 
 enum class DType : uint32_t {
-  F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8,
-  Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14,
-  IQ4_NL = 20, IQ4_XS = 23, BF16 = 30,
+  F32 = 0,
+  F16 = 1,
+  Q4_0 = 2,
+  Q4_1 = 3,
+  Q5_0 = 6,
+  Q5_1 = 7,
+  Q8_0 = 8,
+  Q2_K = 10,
+  Q3_K = 11,
+  Q4_K = 12,
+  Q5_K = 13,
+  Q6_K = 14,
+  IQ4_NL = 20,
+  IQ4_XS = 23,
+  BF16 = 30,
 };
 
 /// One row of the type table. block_len elements are stored in block_bytes bytes.
 struct DTypeInfo {
   DType type;
-  const char* name;     // as the ecosystem writes it: "Q4_K"
+  const char* name;  // as the ecosystem writes it: "Q4_K"
   int64_t block_len;
   int64_t block_bytes;
 };

@@ -54,8 +54,7 @@ struct Number {
     if (type == MetaType::f32) return std::bit_cast<float>(static_cast<uint32_t>(bits));
     if (type == MetaType::f64) return std::bit_cast<double>(bits);
     const int64_t integer = to_int();
-    constexpr int64_t kExact = int64_t{1} << std::numeric_limits<double>::digits;
-    if (integer > kExact || integer < -kExact) {
+    if (!has_digits(integer, std::numeric_limits<double>::digits)) {
       fail_range("a number that a float64 holds exactly", fmt::format("{}", integer));
     }
     return static_cast<double>(integer);
@@ -64,16 +63,23 @@ struct Number {
   // A float64 is rounded; nothing may leave the range of float32.
   float to_float() const {
     if (type == MetaType::f32) return std::bit_cast<float>(static_cast<uint32_t>(bits));
+    if (is_integer() && !has_digits(to_int(), std::numeric_limits<float>::digits)) {
+      fail_range("a number that a float32 holds exactly", fmt::format("{}", to_int()));
+    }
     const double real = to_double();
     constexpr double kMax = std::numeric_limits<float>::max();
     const bool finite = real - real == 0;
     if (finite && (real > kMax || real < -kMax)) {
       fail_range("a number within float32", fmt::format("{}", real));
     }
-    if (is_integer() && (real > 0x1p24 || real < -0x1p24)) {
-      fail_range("a number that a float32 holds exactly", fmt::format("{}", real));
-    }
     return static_cast<float>(real);
+  }
+
+  // Whether `digits` binary digits and an exponent hold the number.
+  static bool has_digits(int64_t integer, int digits) {
+    const auto wide = static_cast<uint64_t>(integer);
+    const uint64_t magnitude = integer < 0 ? 0 - wide : wide;
+    return magnitude == 0 || magnitude >> std::countr_zero(magnitude) < uint64_t{1} << digits;
   }
 };
 

@@ -22,9 +22,9 @@ struct GgufBytes {
 
   template <typename T>
   void raw(T value) {
-    const size_t at = bytes.size();
-    bytes.resize(at + sizeof value);
-    std::memcpy(bytes.data() + at, &value, sizeof value);
+    std::byte copy[sizeof value];
+    std::memcpy(copy, &value, sizeof value);
+    for (const std::byte b : copy) bytes.push_back(b);
   }
   template <typename T>
   void field(T value, std::string what) {

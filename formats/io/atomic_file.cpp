@@ -42,12 +42,6 @@ std::string follow_link(const std::string& path) {
   return target.get();
 }
 
-// Whether the descriptor still has a name; another writer's sweep may have taken it.
-bool is_linked(int fd) {
-  struct stat status {};
-  return ::fstat(fd, &status) == 0 && status.st_nlink > 0;
-}
-
 }  // namespace
 
 AtomicFile::AtomicFile(const std::string& path, const AtomicFileOptions& options) : path_(path) {
@@ -123,10 +117,13 @@ void AtomicFile::open_temporary() {
     if (lock_fd_ < 0) fail_errno(path_, "keep its temporary file open", errno);
     // A file system without locks has no sweeping either.
     (void)uninterrupted([&] { return ::flock(lock_fd_, LOCK_EX); });
-    if (is_linked(fd_)) {
+    struct stat status {};
+    if (::fstat(fd_, &status) != 0) fail_errno(path_, "read its temporary file's status", errno);
+    if (status.st_nlink > 0) {
       if (keeps_mode_ && ::fchmod(fd_, mode_) != 0) fail_errno(path_, "set permissions", errno);
       return;
     }
+    // Between creation and lock another writer's sweep took it for abandoned: once more.
     close_file();
     temporary_.clear();
   }

@@ -98,6 +98,31 @@ constexpr int64_t chain_length(int max_code, bool has_scale) {
   return chain;
 }
 
+// Codes count from zero, weights from kOffset below: adds -offset * (sum of the inputs).
+template <class F>
+inline vi add_offset(const Panel& panel, int64_t b, const ActRow& act, vi sum) {
+  if constexpr (F::kOffset == 0) return sum;
+  const vi offset = F::kHasScale ? simd::load_bytes(panel.min[b])
+                                 : simd::broadcast16(static_cast<int16_t>(-F::kOffset));
+  return simd::add32(sum, simd::dot2_s16(offset, simd::broadcast32(act.sums + 4 * b)));
+}
+
+// acc + block b's integer sums times their factors: the one place where floats are added.
+template <class F>
+inline vf add_block(const Panel& panel, int64_t b, const ActRow& act, vi sum, vf acc) {
+  const vf scale = simd::broadcast(act.scale[2 * b]);
+  acc = simd::fma(simd::to_float(sum), simd::load(panel.d[b]) * scale, acc);
+  if constexpr (F::kHasMin) {
+    const vi low =
+        simd::dot2_s16(simd::load_bytes(panel.min[b]), simd::broadcast32(act.sums + 4 * b));
+    return simd::fma(simd::to_float(low), simd::load(panel.m[b]) * scale, acc);
+  } else if constexpr (F::kHasM) {
+    return simd::fma(simd::load(panel.m[b]), simd::broadcast(act.scale[2 * b + 1]), acc);
+  } else {
+    return acc;
+  }
+}
+
 // Block b of the panel times block b of T input rows: int32 sums, a lane a weight row.
 template <class F, int T>
 inline void integer_dots(const Panel& panel, int64_t b, const ActRow (&act)[T], vi (&sum)[T]) {
@@ -134,15 +159,8 @@ inline void integer_dots(const Panel& panel, int64_t b, const ActRow (&act)[T], 
 #pragma GCC unroll 8
       for (int t = 0; t < T; ++t) sum[t] = simd::add32(sum[t], simd::dot2_s16(part[t], factor));
     }
-    if constexpr (F::kOffset != 0) {
-      const vi offset = F::kHasScale ? simd::load_bytes(panel.min[b])
-                                     : simd::broadcast16(static_cast<int16_t>(-F::kOffset));
 #pragma GCC unroll 8
-      for (int t = 0; t < T; ++t) {
-        const vi sums = simd::broadcast32(act[t].sums + 4 * b);
-        sum[t] = simd::add32(sum[t], simd::dot2_s16(offset, sums));
-      }
-    }
+    for (int t = 0; t < T; ++t) sum[t] = add_offset<F>(panel, b, act[t], sum[t]);
   }
 }
 
@@ -152,21 +170,8 @@ inline void dot_panel(const Panel& panel, int64_t blocks, const ActRow (&act)[T]
   for (int64_t b = 0; b < blocks; ++b) {
     vi sum[T];
     integer_dots<F, T>(panel, b, act, sum);
-    const vf d = simd::load(panel.d[b]);
 #pragma GCC unroll 8
-    for (int t = 0; t < T; ++t) {
-      const vf scale = d * simd::broadcast(act[t].scale[2 * b]);
-      acc[t] = simd::fma(simd::to_float(sum[t]), scale, acc[t]);
-      if constexpr (F::kHasMin) {
-        const vi sums = simd::broadcast32(act[t].sums + 4 * b);
-        const vf low = simd::to_float(simd::dot2_s16(simd::load_bytes(panel.min[b]), sums));
-        const vf m = simd::load(panel.m[b]) * simd::broadcast(act[t].scale[2 * b]);
-        acc[t] = simd::fma(low, m, acc[t]);
-      } else if constexpr (F::kHasM) {
-        const vf scaled_sum = simd::broadcast(act[t].scale[2 * b + 1]);
-        acc[t] = simd::fma(simd::load(panel.m[b]), scaled_sum, acc[t]);
-      }
-    }
+    for (int t = 0; t < T; ++t) acc[t] = add_block<F>(panel, b, act[t], sum[t], acc[t]);
   }
 }
 
@@ -179,27 +184,36 @@ struct Target {
   int64_t block;  // first block of the panel; 0 starts the sums
 };
 
+inline ActRow act_at(const Target& to, int64_t token) {
+  const ActRow row = act_row(to.args.act, to.act_stride, token, to.args.w.cols);
+  return {row.q + to.block * kBlock, row.scale + to.block * 2, row.sums + to.block * 4};
+}
+
+inline vf load_out(const Target& to, int64_t token) {
+  if (to.block == 0) return simd::zero();
+  const float* out = to.args.out + token * to.args.out_stride + to.row;
+  return to.rows == kRows ? simd::load(out) : load_some(out, to.rows);
+}
+
+inline void store_out(const Target& to, int64_t token, vf v) {
+  float* out = to.args.out + token * to.args.out_stride + to.row;
+  if (to.rows == kRows) {
+    simd::store(out, v);
+  } else {
+    store_some(out, v, to.rows);
+  }
+}
+
 template <class F, int T>
 inline void add_tokens(const Panel& panel, int64_t blocks, const Target& to, int64_t token) {
-  const MatmulArgs& a = to.args;
   ActRow act[T];
   vf acc[T];
-  float* out[T];
   for (int t = 0; t < T; ++t) {
-    const ActRow row = act_row(a.act, to.act_stride, token + t, a.w.cols);
-    act[t] = {row.q + to.block * kBlock, row.scale + to.block * 2, row.sums + to.block * 4};
-    out[t] = a.out + (token + t) * a.out_stride + to.row;
-    acc[t] = to.block == 0 ? simd::zero()
-                           : (to.rows == kRows ? simd::load(out[t]) : load_some(out[t], to.rows));
+    act[t] = act_at(to, token + t);
+    acc[t] = load_out(to, token + t);
   }
   dot_panel<F, T>(panel, blocks, act, acc);
-  for (int t = 0; t < T; ++t) {
-    if (to.rows == kRows) {
-      simd::store(out[t], acc[t]);
-    } else {
-      store_some(out[t], acc[t], to.rows);
-    }
-  }
+  for (int t = 0; t < T; ++t) store_out(to, token + t, acc[t]);
 }
 
 template <class F>
@@ -214,18 +228,62 @@ inline void add_all_tokens(const Panel& panel, int64_t blocks, const Target& to,
   }
 }
 
-// Rows past the last repeat it, so nothing beyond the matrix is read.
-template <class F>
-inline void fill_panel_at(const Target& to, int64_t blocks, Rows& rows, Panel& panel) {
-  const MatmulArgs& a = to.args;
-  using Block = typename F::Block;
-  const int64_t length = a.w.cols / Block::kLength;
-  const Block* w = static_cast<const Block*>(a.w.data) + to.block * kBlock / Block::kLength;
-  const Block* row[kRows];
+// Block `to.block` of each of the 8 rows. Rows past the last repeat it, so nothing beyond the
+// matrix is read.
+template <class Block>
+inline void find_rows(const Target& to, const Block* (&row)[kRows]) {
+  const int64_t length = to.args.w.cols / Block::kLength;
+  const Block* w = static_cast<const Block*>(to.args.w.data) + to.block * kBlock / Block::kLength;
   for (int64_t r = 0; r < kRows; ++r) {
     row[r] = w + (to.row + (r < to.rows ? r : to.rows - 1)) * length;
   }
+}
+
+template <class F>
+inline void add_panel(const Target& to, int64_t blocks, int64_t begin, int64_t end, Rows& rows,
+                      Panel& panel) {
+  const typename F::Block* row[kRows];
+  find_rows(to, row);
   fill_panel<F>(row, blocks, rows, panel);
+  add_all_tokens<F>(panel, blocks, to, begin, end);
+}
+
+// One token: codes are used once, so they are not interleaved; 8 rows' lanes are summed instead.
+// The integers, and so the bits, are the same.
+template <class F>
+inline void add_one_token(const Target& to, int64_t blocks, Rows& rows, Panel& panel) {
+  const typename F::Block* row[kRows];
+  find_rows(to, row);
+  for (int64_t r = 0; r < kRows; ++r) {
+    if constexpr (F::kHalves) {
+      F::unpack_factors(row[r], blocks, r, rows);
+    } else {
+      F::unpack(row[r], blocks, r, rows);
+    }
+  }
+  interleave_factors<F>(rows, panel);
+  const ActRow act = act_at(to, 0);
+  vf acc = load_out(to, 0);
+  for (int64_t b = 0; b < blocks; ++b) {
+    const vi a = simd::load_bytes(act.q + b * kBlock);
+    vi part[kRows];
+#pragma GCC unroll 8
+    for (int64_t r = 0; r < kRows; ++r) {
+      vi w;
+      if constexpr (F::kHalves) {
+        w = F::codes(row[r][b]);
+      } else {
+        w = simd::load_bytes(rows.code[r][b]);
+      }
+      const vi pairs = F::kMaxCode == 0 ? simd::dot2_u8s8(simd::abs8(w), simd::apply_sign8(a, w))
+                                        : simd::dot2_u8s8(w, a);
+      const vi factor = F::kHasScale ? simd::spread_pair(rows.scale[r][b]) : simd::broadcast16(1);
+      part[r] = simd::dot2_s16(pairs, factor);
+    }
+    const vi sum = add_offset<F>(panel, b, act, simd::sum_each32(part));
+    acc = add_block<F>(panel, b, act, sum, acc);
+  }
+  store_out(to, 0, acc);
 }
 
 inline int64_t at_most(int64_t n, int64_t limit) {
@@ -245,8 +303,11 @@ void matmul_quantized(const MatmulArgs& a) {
       for (int64_t b = 0; b < n_blocks; b += kPanelBlocks) {
         const Target to = {a, stride, r, at_most(a.row_end - r, kRows), b};
         const int64_t blocks = at_most(n_blocks - b, kPanelBlocks);
-        fill_panel_at<F>(to, blocks, rows, panel);
-        add_all_tokens<F>(panel, blocks, to, 0, a.tokens);
+        if (a.tokens == 1) {
+          add_one_token<F>(to, blocks, rows, panel);
+        } else {
+          add_panel<F>(to, blocks, 0, a.tokens, rows, panel);
+        }
       }
     }
     return;
@@ -257,8 +318,7 @@ void matmul_quantized(const MatmulArgs& a) {
       for (int64_t r = a.row_begin; r < a.row_end; r += kRows) {
         const Target to = {a, stride, r, at_most(a.row_end - r, kRows), b};
         const int64_t blocks = at_most(n_blocks - b, kPanelBlocks);
-        fill_panel_at<F>(to, blocks, rows, panel);
-        add_all_tokens<F>(panel, blocks, to, t, at_most(t + kTokenTile, a.tokens));
+        add_panel<F>(to, blocks, t, at_most(t + kTokenTile, a.tokens), rows, panel);
       }
     }
   }

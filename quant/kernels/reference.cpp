@@ -92,7 +92,8 @@ void rope(float* x, int64_t heads, int64_t head_dim, int64_t rope_dim, const flo
 double activate(Activation kind, double x) {
   if (kind == Activation::silu) return x / (1.0 + std::exp(-x));
   constexpr double kSqrt2OverPi = 0.79788456080286535588;
-  return 0.5 * x * (1.0 + std::tanh(kSqrt2OverPi * (x + 0.044715 * x * x * x)));
+  // x/2 (1 + tanh(u)) = x / (1 + e^-2u), without the cancellation left of zero.
+  return x / (1.0 + std::exp(-2.0 * kSqrt2OverPi * (x + 0.044715 * x * x * x)));
 }
 
 void glu(Activation kind, const float* gate, const float* up, int64_t n, float* out) noexcept {

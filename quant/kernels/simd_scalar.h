@@ -212,6 +212,18 @@ inline vi look_up16(const int8_t* table, vi index) {
 inline int32_t sum32(vi v) {
   return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
 }
+/// Lane i is the sum of v[i].
+inline vi sum_each32(const vi (&v)[8]) {
+  int32_t sums[8];
+  for (int i = 0; i < 8; ++i) sums[i] = sum32(v[i]);
+  return load_bytes(sums);
+}
+/// int16 lanes 0-7 are p[0], 8-15 are p[1].
+inline vi spread_pair(const int16_t* p) {
+  int16_t x[16];
+  for (int i = 0; i < 16; ++i) x[i] = p[i / 8];
+  return load_bytes(x);
+}
 inline int32_t highest32(vi v) {
   int32_t highest = v[0];
   for (int i = 1; i < 8; ++i) highest = v[i] > highest ? v[i] : highest;

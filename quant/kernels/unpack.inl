@@ -75,12 +75,15 @@ template <class F, class BlockType>
 struct Small : Defaults {
   using Block = BlockType;
   static constexpr bool kHalves = true;
-  static void unpack(const Block* p, int64_t blocks, int64_t r, Rows& out) {
+  static void unpack_factors(const Block* p, int64_t blocks, int64_t r, Rows& out) {
     for (int64_t b = 0; b < blocks; ++b) {
-      simd::store_bytes(out.code[r][b], F::codes(p[b]));
       out.half_d[r][b] = p[b].d;
       if constexpr (F::kHasM) out.half_m[r][b] = p[b].m;
     }
+  }
+  static void unpack(const Block* p, int64_t blocks, int64_t r, Rows& out) {
+    unpack_factors(p, blocks, r, out);
+    for (int64_t b = 0; b < blocks; ++b) simd::store_bytes(out.code[r][b], F::codes(p[b]));
   }
 };
 
@@ -292,19 +295,28 @@ inline void interleave_floats(const float (&rows)[kRows][kPanelBlocks],
   for (int64_t b = 0; b < kPanelBlocks; ++b) simd::store_bytes(out[b], v[b]);
 }
 
+// All of a panel but its codes.
 template <class F>
-inline void interleave_scales(const Rows& rows, Panel& panel) {
-  const vi low = simd::broadcast32(0xffff);
+inline void interleave_factors(const Rows& rows, Panel& panel) {
+  interleave_floats(rows.d, rows.half_d, F::kHalves, panel.d);
+  if constexpr (F::kHasM) interleave_floats(rows.m, rows.half_m, F::kHalves, panel.m);
   vi v[8];
-  load_columns(rows.scale, v);
-  for (int64_t b = 0; b < kPanelBlocks; ++b) {
-    const vi first = simd::bit_and(v[b], low);
-    const vi second = simd::shift_right32(v[b], 16);
-    simd::store_bytes(panel.scale[b][0], simd::bit_or(first, simd::shift_left32(first, 16)));
-    simd::store_bytes(panel.scale[b][1], simd::bit_or(second, simd::shift_left32(second, 16)));
-    if constexpr (F::kOffset != 0) {  // at most 32 * 128
-      simd::store_bytes(panel.min[b], simd::mul16(v[b], simd::broadcast16(-F::kOffset)));
+  if constexpr (F::kHasScale) {
+    const vi low = simd::broadcast32(0xffff);
+    load_columns(rows.scale, v);
+    for (int64_t b = 0; b < kPanelBlocks; ++b) {
+      const vi first = simd::bit_and(v[b], low);
+      const vi second = simd::shift_right32(v[b], 16);
+      simd::store_bytes(panel.scale[b][0], simd::bit_or(first, simd::shift_left32(first, 16)));
+      simd::store_bytes(panel.scale[b][1], simd::bit_or(second, simd::shift_left32(second, 16)));
+      if constexpr (F::kOffset != 0) {  // at most 32 * 128
+        simd::store_bytes(panel.min[b], simd::mul16(v[b], simd::broadcast16(-F::kOffset)));
+      }
     }
+  }
+  if constexpr (F::kHasMin) {
+    load_columns(rows.min, v);
+    for (int64_t b = 0; b < kPanelBlocks; ++b) simd::store_bytes(panel.min[b], v[b]);
   }
 }
 
@@ -320,14 +332,7 @@ inline void fill_panel(const typename F::Block* const (&row)[kRows], int64_t blo
     simd::transpose32(v);
     for (int64_t j = 0; j < 8; ++j) simd::store_bytes(panel.code[b][j], v[j]);
   }
-  interleave_floats(rows.d, rows.half_d, F::kHalves, panel.d);
-  if constexpr (F::kHasM) interleave_floats(rows.m, rows.half_m, F::kHalves, panel.m);
-  if constexpr (F::kHasScale) interleave_scales<F>(rows, panel);
-  if constexpr (F::kHasMin) {
-    vi v[8];
-    load_columns(rows.min, v);
-    for (int64_t b = 0; b < kPanelBlocks; ++b) simd::store_bytes(panel.min[b], v[b]);
-  }
+  interleave_factors<F>(rows, panel);
 }
 
 }  // namespace

@@ -1,0 +1,190 @@
+// Attention of every table against the double-precision reference.
+#include <memory>
+
+#include "tests/support/catch.h"
+#include "tests/support/guarded_buffer.h"
+#include "tests/support/kernel_data.h"
+
+using namespace nibble;
+using namespace nibble::test;
+
+namespace {
+
+struct Shape {
+  int64_t group;
+  int64_t dim_k;
+  int64_t dim_v;
+  int64_t pos_begin;
+  int64_t pos_end;
+  float softcap;
+  KvType type;
+};
+
+// Queries, and pages of random keys and values; what is not attended to is NaN.
+struct Case {
+  Shape s;
+  std::vector<float> q;
+  std::vector<std::unique_ptr<GuardedBuffer>> buffers;
+  std::vector<const void*> pages;
+  int64_t v_offset = 0;
+  double largest_key = 0;
+  double largest_value = 0;
+
+  Case(Rng& rng, const Shape& shape, Flush flush = Flush::end) : s(shape) {
+    q = normal(rng, s.group * s.dim_k);
+    const int64_t item = kv_type_bytes(s.type);
+    v_offset = kKvPageLen * s.dim_k * item;
+    const int64_t bytes = v_offset + kKvPageLen * s.dim_v * item;
+    for (int64_t start = 0; start < s.pos_end; start += kKvPageLen) {
+      buffers.push_back(std::make_unique<GuardedBuffer>(bytes, flush));
+      uint8_t* page = buffers.back()->data();
+      for (int64_t p = 0; p < kKvPageLen; ++p) {
+        const bool seen = start + p >= s.pos_begin && start + p < s.pos_end;
+        put(rng, page + p * s.dim_k * item, s.dim_k, seen, largest_key);
+        put(rng, page + v_offset + p * s.dim_v * item, s.dim_v, seen, largest_value);
+      }
+      pages.push_back(page);
+    }
+  }
+
+  void put(Rng& rng, uint8_t* at, int64_t n, bool seen, double& largest) const {
+    std::vector<float> x = normal(rng, n);
+    for (float& v : x) {
+      if (!seen) v = NAN;
+      largest = std::max(largest, std::fabs(static_cast<double>(v)) * 1.001);
+    }
+    reference().store_kv(s.type, x.data(), n, at);
+  }
+
+  std::vector<float> run(const KernelTable& k, int64_t first_head, int64_t heads) const {
+    std::vector<float> out(static_cast<size_t>(heads * s.dim_v), NAN);
+    std::vector<float> scratch(static_cast<size_t>(k.attend_scratch(heads, s.dim_v)));
+    AttendArgs a;
+    a.q = q.data() + first_head * s.dim_k;
+    a.out = out.data();
+    a.group = heads;
+    a.head_dim_k = s.dim_k;
+    a.head_dim_v = s.dim_v;
+    a.pages = pages.data();
+    a.k_offset = 0;
+    a.v_offset = v_offset;
+    a.pos_begin = s.pos_begin;
+    a.pos_end = s.pos_end;
+    a.scale = 1.0f / std::sqrt(static_cast<float>(s.dim_k));
+    a.softcap = s.softcap;
+    a.kv_type = s.type;
+    k.attend(a, scratch.data());
+    return out;
+  }
+  std::vector<float> run(const KernelTable& k) const { return run(k, 0, s.group); }
+
+  // A score's error is at most dim_k / 8 + 6 roundings of sum |q k| times scale, and 6 more ulp for
+  // the cap; e^x turns an absolute error d of its argument into a relative one of about d, and adds
+  // 2 ulp; a weight passes one correction (3 roundings) a page and one division. Then n products
+  // are added: n roundings. All of it is relative to sums of weights of 1 times the largest value,
+  // and counts twice, in numerator and denominator.
+  double bound() const {
+    double size = 0;
+    for (int64_t g = 0; g < s.group; ++g) {
+      double sum = 0;
+      for (int64_t d = 0; d < s.dim_k; ++d) {
+        sum += std::fabs(static_cast<double>(q[static_cast<size_t>(g * s.dim_k + d)]));
+      }
+      size = std::max(size, sum * largest_key / std::sqrt(static_cast<double>(s.dim_k)));
+    }
+    const auto n = static_cast<double>(s.pos_end - s.pos_begin);
+    const double score = (static_cast<double>(s.dim_k) / 8 + 12) * size;
+    const double pages_passed = n / kKvPageLen + 2;
+    return 0x1p-24 * 2 * (score + 4 + 4 * pages_passed + n) * largest_value;
+  }
+};
+
+const Shape kShapes[] = {
+    {3, 64, 64, 0, 1, 0, KvType::f16},     {3, 64, 64, 0, 63, 0, KvType::f16},
+    {3, 64, 64, 0, 64, 0, KvType::f16},    {3, 64, 64, 0, 65, 0, KvType::f32},
+    {1, 64, 64, 5, 130, 0, KvType::f16},   {2, 64, 64, 64, 128, 0, KvType::f32},
+    {4, 256, 256, 0, 200, 0, KvType::f16}, {4, 256, 256, 100, 611, 50, KvType::f16},
+    {5, 80, 80, 127, 129, 0, KvType::f32}, {7, 96, 128, 3, 100, 30, KvType::f16},
+    {8, 7, 5, 0, 70, 0, KvType::f16},      {9, 13, 33, 1, 2, 0, KvType::f32},
+    {6, 128, 128, 63, 64, 0, KvType::f16}, {16, 64, 64, 0, 300, 0, KvType::f32},
+};
+
+}  // namespace
+
+TEST_CASE("attention is within the derived bound of the reference", "[kernels]") {
+  Rng rng(21);
+  for (const Shape& shape : kShapes) {
+    const Case c(rng, shape);
+    const std::vector<float> want = c.run(reference());
+    for (const KernelTable* k : fast_tables()) {
+      const std::vector<float> got = c.run(*k);
+      double worst = 0;
+      for (size_t i = 0; i < want.size(); ++i) {
+        const double error = std::fabs(static_cast<double>(got[i]) - static_cast<double>(want[i]));
+        worst = std::isnan(error) ? INFINITY : std::max(worst, error);
+      }
+      INFO(k->name << " group " << shape.group << " dim " << shape.dim_k << " positions "
+                   << shape.pos_begin << ".." << shape.pos_end);
+      CHECK(worst <= c.bound());
+    }
+  }
+}
+
+TEST_CASE("a head's attention does not depend on the heads it shares loads with", "[kernels]") {
+  Rng rng(22);
+  for (const Shape& shape : kShapes) {
+    const Case c(rng, shape);
+    for (const KernelTable* k : tables()) {
+      const std::vector<float> together = c.run(*k);
+      for (int64_t g = 0; g < shape.group; ++g) {
+        const auto begin = together.begin() + g * shape.dim_v;
+        CHECK(same_bits(c.run(*k, g, 1), std::vector<float>(begin, begin + shape.dim_v)));
+      }
+    }
+  }
+}
+
+TEST_CASE("attention reads its positions only, wherever the pages lie", "[kernels]") {
+  // The unseen positions hold NaN and the pages end at guarded memory on either side.
+  for (const Shape& shape : kShapes) {
+    Rng one(23);
+    Rng two(23);
+    const Case a(one, shape, Flush::begin);
+    const Case b(two, shape, Flush::end);
+    for (const KernelTable* k : tables()) CHECK(same_bits(a.run(*k), b.run(*k)));
+  }
+}
+
+TEST_CASE("attention to one position is its value, to none is zero", "[kernels]") {
+  Rng rng(24);
+  Shape shape = {2, 16, 16, 70, 71, 0, KvType::f32};
+  const Case one(rng, shape);
+  for (const KernelTable* k : tables()) {
+    const std::vector<float> out = one.run(*k);
+    const auto* page = static_cast<const uint8_t*>(one.pages[1]) + one.v_offset;
+    for (int g = 0; g < 2; ++g) CHECK(std::memcmp(out.data() + 16 * g, page + 6 * 64, 64) == 0);
+  }
+  shape.pos_begin = 71;
+  const Case none(rng, shape);
+  for (const KernelTable* k : tables()) {
+    for (const float v : none.run(*k)) CHECK(v == 0.0f);
+  }
+}
+
+TEST_CASE("attention survives scores far apart", "[kernels]") {
+  // One position outweighs all others by more than float can hold; its value is the result.
+  Rng rng(25);
+  const Shape shape = {1, 64, 64, 0, 200, 0, KvType::f32};
+  for (const int64_t winner : {0, 63, 64, 199}) {
+    Case c(rng, shape);
+    auto* page =
+        static_cast<uint8_t*>(const_cast<void*>(c.pages[static_cast<size_t>(winner / 64)]));
+    auto* key = reinterpret_cast<float*>(page) + winner % 64 * 64;
+    for (int64_t d = 0; d < 64; ++d) key[d] = 1e4f * c.q[static_cast<size_t>(d)];
+    const float* value = reinterpret_cast<float*>(page + c.v_offset) + winner % 64 * 64;
+    for (const KernelTable* k : tables()) {
+      const std::vector<float> out = c.run(*k);
+      CHECK(std::memcmp(out.data(), value, 64 * 4) == 0);
+    }
+  }
+}

@@ -1,0 +1,255 @@
+// The functions of float rows, of every table, against the double-precision reference.
+#include "tests/support/catch.h"
+#include "tests/support/guarded_buffer.h"
+#include "tests/support/kernel_data.h"
+
+using namespace nibble;
+using namespace nibble::test;
+
+namespace {
+
+// Distance in units of the last place of `want`.
+double ulps(float got, double want) {
+  if (std::isnan(want)) return std::isnan(got) ? 0 : INFINITY;
+  int exponent = 0;
+  std::frexp(want, &exponent);
+  const double unit = std::ldexp(1.0, std::max(exponent, -125) - 24);
+  return std::fabs(static_cast<double>(got) - want) / unit;
+}
+
+// Numbers of every size and sign, dense around zero.
+std::vector<float> sweep(float limit) {
+  std::vector<float> out = {0.0f, -0.0f, 1e-40f, -1e-40f, 1e-20f, 0.625f, -0.625f, limit, -limit};
+  Rng rng(11);
+  std::uniform_real_distribution<float> wide(-limit, limit);
+  std::uniform_real_distribution<float> power(-20.0f, std::log2(limit));
+  for (int i = 0; i < 20000; ++i) {
+    out.push_back(wide(rng));
+    out.push_back((i % 2 == 0 ? 1.0f : -1.0f) * std::exp2(power(rng)));
+  }
+  return out;
+}
+
+constexpr int64_t kLengths[] = {1, 2, 7, 8, 9, 16, 31, 32, 33, 64, 100, 576, 640, 1537};
+
+}  // namespace
+
+TEST_CASE("silu is accurate to a few units in the last place", "[kernels]") {
+  // x / (1 + e^-x): e^-x is right within 2 ulp (Cephes' polynomial and one reduction), the sum adds
+  // half an ulp, the division and the product with `up` half each; 4 ulp of the result in all. The
+  // table limits the exponent to 88.3, so results below 88 e^-88 = 5e-37 may be off by as much.
+  const std::vector<float> x = sweep(100.0f);
+  const std::vector<float> ones(x.size(), 1.0f);
+  std::vector<float> out(x.size());
+  for (const KernelTable* k : tables()) {
+    k->glu(Activation::silu, x.data(), ones.data(), static_cast<int64_t>(x.size()), out.data());
+    double worst = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const auto v = static_cast<double>(x[i]);
+      const double want = v / (1 + std::exp(-v));
+      if (std::fabs(static_cast<double>(out[i]) - want) > 1e-36) {
+        worst = std::max(worst, ulps(out[i], want));
+      }
+    }
+    INFO(k->name);
+    CHECK(worst <= 4);
+  }
+}
+
+TEST_CASE("gelu is accurate relative to the slope of its exponent", "[kernels]") {
+  // x sigmoid(2u): the argument 2u carries 3 roundings, so e^-2u is off by 3 |2u| eps relative on
+  // top of silu's 4 ulp; an ulp is at least eps of the result.
+  const std::vector<float> x = sweep(12.0f);
+  const std::vector<float> ones(x.size(), 1.0f);
+  std::vector<float> out(x.size());
+  for (const KernelTable* k : tables()) {
+    k->glu(Activation::gelu_tanh, x.data(), ones.data(), static_cast<int64_t>(x.size()),
+           out.data());
+    double worst = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const auto v = static_cast<double>(x[i]);
+      const double u2 = 2 * 0.79788456080286535588 * (v + 0.044715 * v * v * v);
+      const double want = v / (1 + std::exp(-u2));
+      if (std::fabs(static_cast<double>(out[i]) - want) > 1e-36) {
+        worst = std::max(worst, ulps(out[i], want) / (5 + 4 * std::fabs(u2)));
+      }
+    }
+    INFO(k->name);
+    CHECK(worst <= 1);
+  }
+}
+
+TEST_CASE("softcap is a tanh within a few units in the last place", "[kernels]") {
+  // tanh is right within 3 ulp; the quotient x / cap adds half an ulp of its argument (tanh's
+  // relative slope is at most 1), the product half an ulp. A quotient below the smallest normal
+  // float is rounded more coarsely: off by cap * 2^-150 at most, which the 1e-36 cover.
+  for (const float cap : {1.0f, 30.0f, 50.0f}) {
+    const std::vector<float> x = sweep(20.0f * cap);
+    for (const KernelTable* k : tables()) {
+      std::vector<float> out = x;
+      k->softcap(out.data(), static_cast<int64_t>(x.size()), cap);
+      double worst = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        const auto c = static_cast<double>(cap);
+        const double want = c * std::tanh(static_cast<double>(x[i]) / c);
+        if (std::fabs(static_cast<double>(out[i]) - want) > 1e-36) {
+          worst = std::max(worst, ulps(out[i], want));
+        }
+      }
+      INFO(k->name << " cap " << cap);
+      CHECK(worst <= 4.5);
+    }
+  }
+}
+
+TEST_CASE("activations keep NaN and saturate at infinity", "[kernels]") {
+  for (const KernelTable* k : tables()) {
+    const float x[3] = {NAN, INFINITY, 200.0f};
+    const float ones[3] = {1.0f, 1.0f, 1.0f};
+    float out[3];
+    for (const Activation a : {Activation::silu, Activation::gelu_tanh}) {
+      k->glu(a, x, ones, 3, out);
+      CHECK(std::isnan(out[0]));
+      CHECK(std::isinf(out[1]));
+      CHECK(out[2] == 200.0f);
+    }
+    float capped[3] = {NAN, INFINITY, -INFINITY};
+    k->softcap(capped, 3, 30.0f);
+    CHECK(std::isnan(capped[0]));
+    CHECK(capped[1] == 30.0f);
+    CHECK(capped[2] == -30.0f);
+  }
+}
+
+TEST_CASE("rms_norm is within its rounding bound and works in place", "[kernels]") {
+  // The sum of squares takes at most n/8 + 6 roundings a term, all terms positive: relative error
+  // (n/8 + 6) eps, halved by the root; then division, root and two products: 4 eps more.
+  Rng rng(12);
+  for (const KernelTable* k : tables()) {
+    for (const int64_t n : kLengths) {
+      for (const float size : {1e-3f, 1.0f, 1e4f}) {
+        const std::vector<float> x = normal(rng, n, size);
+        const std::vector<float> w = normal(rng, n);
+        double sum = 0;
+        for (const float v : x) sum += static_cast<double>(v) * static_cast<double>(v);
+        const double inverse = 1 / std::sqrt(sum / static_cast<double>(n) + 1e-5);
+        std::vector<float> out(x.size());
+        std::vector<float> plain = x;
+        k->rms_norm(x.data(), w.data(), n, 1e-5f, out.data());
+        k->rms_norm(plain.data(), nullptr, n, 1e-5f, plain.data());
+        const double bound = 0x1p-24 * (static_cast<double>(n) / 16 + 8);
+        for (size_t i = 0; i < x.size(); ++i) {
+          const double want = static_cast<double>(x[i]) * inverse;
+          CHECK(std::fabs(static_cast<double>(plain[i]) - want) <= bound * std::fabs(want));
+          const double scaled = want * static_cast<double>(w[i]);
+          CHECK(std::fabs(static_cast<double>(out[i]) - scaled) <= bound * std::fabs(scaled));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("rope rotates the pairs of its kind and leaves the rest", "[kernels]") {
+  Rng rng(13);
+  for (const KernelTable* k : tables()) {
+    for (const RopeKind kind : {RopeKind::adjacent, RopeKind::halves}) {
+      const int64_t heads = 3;
+      const int64_t dim = 20;
+      const int64_t rope_dim = 12;
+      const std::vector<float> x = normal(rng, heads * dim);
+      std::vector<float> cos_sin;
+      for (int64_t i = 0; i < rope_dim / 2; ++i) {
+        cos_sin.push_back(std::cos(static_cast<float>(i)));
+        cos_sin.push_back(std::sin(static_cast<float>(i)));
+      }
+      std::vector<float> out = x;
+      k->rope(out.data(), heads, dim, rope_dim, cos_sin.data(), kind);
+      for (int64_t h = 0; h < heads; ++h) {
+        const float* from = x.data() + h * dim;
+        const float* to = out.data() + h * dim;
+        for (int64_t i = rope_dim; i < dim; ++i) CHECK(to[i] == from[i]);
+        for (int64_t i = 0; i < rope_dim / 2; ++i) {
+          const int64_t a = kind == RopeKind::adjacent ? 2 * i : i;
+          const int64_t b = kind == RopeKind::adjacent ? 2 * i + 1 : i + rope_dim / 2;
+          const auto c = static_cast<double>(cos_sin[static_cast<size_t>(2 * i)]);
+          const auto s = static_cast<double>(cos_sin[static_cast<size_t>(2 * i + 1)]);
+          const auto xa = static_cast<double>(from[a]);
+          const auto xb = static_cast<double>(from[b]);
+          // Two products and a sum, each rounded once.
+          const double bound = 0x1p-23 * (std::fabs(xa) + std::fabs(xb));
+          CHECK(std::fabs(static_cast<double>(to[a]) - (xa * c - xb * s)) <= bound);
+          CHECK(std::fabs(static_cast<double>(to[b]) - (xa * s + xb * c)) <= bound);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("add and scale round once", "[kernels]") {
+  Rng rng(14);
+  for (const KernelTable* k : tables()) {
+    for (const int64_t n : kLengths) {
+      const std::vector<float> x = normal(rng, n);
+      const std::vector<float> y = normal(rng, n);
+      std::vector<float> sum = x;
+      std::vector<float> scaled = x;
+      k->add(sum.data(), y.data(), n);
+      k->scale(scaled.data(), n, 0.3f);
+      for (size_t i = 0; i < x.size(); ++i) {
+        CHECK(sum[i] == x[i] + y[i]);
+        CHECK(scaled[i] == x[i] * 0.3f);
+      }
+    }
+  }
+}
+
+TEST_CASE("stored halves are those of the codec, to the bit", "[kernels]") {
+  Rng rng(15);
+  std::vector<float> x = {0.0f,          -0.0f,          65504.0f,      65519.0f,  65520.0f,
+                          1e30f,         -1e30f,         INFINITY,      -INFINITY, 0x1p-24f,
+                          0x1p-25f,      0x1.8p-25f,     0x1p-14f,      1e-45f,    0x1.ffcp-15f,
+                          1.0009765625f, 1.00048828125f, 1.00146484375f};
+  for (int i = 0; i < 20000; ++i) {
+    const auto bits = static_cast<uint32_t>(rng());
+    float v;
+    std::memcpy(&v, &bits, sizeof(v));
+    if (!std::isnan(v)) x.push_back(v);
+  }
+  for (const KernelTable* k : tables()) {
+    std::vector<uint16_t> out(x.size());
+    k->store_kv(KvType::f16, x.data(), static_cast<int64_t>(x.size()), out.data());
+    size_t wrong = 0;
+    for (size_t i = 0; i < x.size(); ++i) wrong += out[i] != block::float_to_half(x[i]) ? 1 : 0;
+    INFO(k->name);
+    CHECK(wrong == 0);
+    std::vector<float> copy(x.size());
+    k->store_kv(KvType::f32, x.data(), static_cast<int64_t>(x.size()), copy.data());
+    CHECK(same_bits(copy, x));
+  }
+}
+
+TEST_CASE("functions of float rows touch nothing beyond them", "[kernels]") {
+  Rng rng(16);
+  for (const KernelTable* k : tables()) {
+    for (const int64_t n : kLengths) {
+      for (const Flush flush : {Flush::begin, Flush::end}) {
+        GuardedBuffer x(n * 4, flush);
+        GuardedBuffer y(n * 4, flush);
+        GuardedBuffer out(n * 4, flush);
+        GuardedBuffer half(n * 2, flush);
+        const auto values = normal(rng, n);
+        std::memcpy(x.data(), values.data(), values.size() * 4);
+        std::memcpy(y.data(), values.data(), values.size() * 4);
+        k->rms_norm(x.as<float>(), y.as<float>(), n, 1e-6f, out.as<float>());
+        k->glu(Activation::silu, x.as<float>(), y.as<float>(), n, out.as<float>());
+        k->glu(Activation::gelu_tanh, x.as<float>(), y.as<float>(), n, x.as<float>());
+        k->add(x.as<float>(), y.as<float>(), n);
+        k->scale(x.as<float>(), n, 2.0f);
+        k->softcap(x.as<float>(), n, 5.0f);
+        k->store_kv(KvType::f16, x.as<float>(), n, half.data());
+        k->store_kv(KvType::f32, x.as<float>(), n, out.data());
+        CHECK(std::memcmp(out.data(), x.data(), static_cast<size_t>(n) * 4) == 0);
+      }
+    }
+  }
+}

@@ -63,9 +63,9 @@ cat >"$top/README.txt" <<END
 nibble $version for Linux on $(uname -m). Needs the C library of Debian 12 (glibc 2.36) or newer.
 Nothing is installed and no network is used.
 
-  ./chat                                            talk to the model in models/
-  bin/nibble run models/$default "Hello"            one answer
-  bin/nibble --help                                 everything else
+  ./chat                    talks to the model in models/
+  bin/nibble --help         everything else, for example one answer:
+  bin/nibble run models/$default "Why is the sky blue?"
 
 models/     SmolLM2-135M-Instruct: Apache-2.0, see licences/Apache-2.0
 lib/        the libraries that bin/nibble needs, as Debian built them

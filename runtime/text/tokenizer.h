@@ -21,17 +21,26 @@ struct TextSpan {
 
 /// GGUF's tokenizer.ggml.token_type.
 enum class TokenType : uint8_t {
-  undefined = 0, normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6,
+  undefined = 0,
+  normal = 1,
+  unknown = 2,
+  control = 3,
+  user_defined = 4,
+  unused = 5,
+  byte = 6,
 };
 
 class Tokenizer {
  public:
-  /// From tokenizer.ggml.*. Errors: bad_file (inconsistent vocabulary), unsupported (names model or
-  /// pre-type and says which are known).
+  /// From tokenizer.ggml.*. The tokenizer keeps views into the file that the metadata describes:
+  /// the file must outlive it (the Metadata object need not). Errors: bad_file (inconsistent
+  /// vocabulary), unsupported (names model or pre-type and says which are known).
   static std::unique_ptr<Tokenizer> from_metadata(const Metadata&);
   virtual ~Tokenizer() = default;
 
-  /// add_bos/add_eos: as the file's flags say, when the caller wants the model's usual framing.
+  /// add_bos/add_eos: as the file's flags say, when the caller wants the model's usual framing. A
+  /// text that starts with its own BOS gets no second one. Linear in the text. Error: bad_argument
+  /// for a text of 2 GiB.
   virtual std::vector<int32_t> encode(std::span<const TextSpan> spans, bool add_special) const = 0;
   std::vector<int32_t> encode(std::string_view text, bool add_special, bool parse_special) const {
     const TextSpan span{text, parse_special};

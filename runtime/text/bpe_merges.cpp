@@ -3,6 +3,7 @@
 #include "runtime/text/bpe_merges.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
 
@@ -36,6 +37,34 @@ int32_t BpeMerges::symbol_of(std::string_view text, const Vocab& vocab) {
   return extra;
 }
 
+namespace {
+
+constexpr size_t kBlock = 16;  // merges whose cache misses overlap
+
+// Texts of merge `index`, to[0] and to[1].
+void split_merge(const Metadata& meta, const std::string& key, const StringArray& items,
+                 size_t index, std::string_view* to) {
+  const std::string_view item = items[index];
+  const size_t space = item.find(' ', 1);
+  if (space == std::string_view::npos || space + 1 == item.size()) {
+    fail(ErrorCode::bad_file,
+         "{}: metadata key {}: item {}: expected two texts and a space between them, got {}",
+         meta.file(), quoted(key), index, quoted(item));
+  }
+  to[0] = item.substr(0, space);
+  to[1] = item.substr(space + 1);
+}
+
+// Is token id mergeable and its text left + right?
+bool is_joined(const Vocab& vocab, int32_t id, std::string_view left, std::string_view right) {
+  if (id >= vocab.size()) return false;
+  const std::string_view text = vocab.text(id);
+  return text.size() == left.size() + right.size() && text.starts_with(left) &&
+         text.ends_with(right) && is_mergeable(vocab, id);
+}
+
+}  // namespace
+
 BpeMerges::BpeMerges(const Metadata& meta, const Vocab& vocab) : n_vocab_(vocab.size()) {
   const std::string key = "tokenizer.ggml.merges";
   const StringArray* items = meta.get_strings(key);
@@ -49,35 +78,46 @@ BpeMerges::BpeMerges(const Metadata& meta, const Vocab& vocab) : n_vocab_(vocab.
     fail(ErrorCode::bad_file, "{}: metadata key {}: expected less than 2^29 merges, got {}",
          meta.file(), quoted(key), items->size());
   }
-  merges_.reserve(items->size());
+  merges_.resize(items->size());
+  std::string joined;
   slots_.assign(std::bit_ceil(2 * items->size() + 1), -1);
   mask_ = slots_.size() - 1;
-  std::string joined;
-  int32_t expected = 0;  // what the merge would make if the vocabulary is in the order of merges
-  for (size_t i = 0; i < items->size(); ++i) {
-    const std::string_view item = (*items)[i];
-    const size_t space = item.find(' ', 1);
-    if (space == std::string_view::npos || space + 1 == item.size()) {
-      fail(ErrorCode::bad_file,
-           "{}: metadata key {}: item {}: expected two texts and a space "
-           "between them, got {}",
-           meta.file(), quoted(key), i, quoted(item));
+  // Two texts a merge, looked up a block at a time.
+  std::array<std::string_view, 2 * kBlock> texts;
+  std::array<int32_t, 2 * kBlock> ids = {};
+  int32_t expected = 0;  // what the next merge makes if the vocabulary is in the order of merges
+  for (size_t first = 0; first < items->size(); first += kBlock) {
+    const size_t n = std::min(kBlock, items->size() - first);
+    for (size_t i = 0; i < n; ++i) split_merge(meta, key, *items, first + i, &texts[2 * i]);
+    vocab.table.find_all(std::span(texts).first(2 * n), ids);
+    for (size_t i = 0; i < 2 * n; ++i) {
+      if (ids[i] < 0 || !is_mergeable(vocab, ids[i])) ids[i] = symbol_of(texts[i], vocab);
     }
-    const std::string_view left = item.substr(0, space), right = item.substr(space + 1);
-    Merge merge{symbol_of(left, vocab), symbol_of(right, vocab), -1};
-    joined.assign(left).append(right);
-    const bool predicted =
-        expected < n_vocab_ && vocab.text(expected) == joined && is_mergeable(vocab, expected);
-    merge.result = predicted ? expected : symbol_of(joined, vocab);
-    expected = merge.result + 1;
-    // The first of equal merges counts; the others keep their place in the order.
-    if (find_pair(merge.left, merge.right) < 0) {
-      uint64_t at = hash_of(merge.left, merge.right) & mask_;
-      while (slots_[at] >= 0) at = (at + 1) & mask_;
-      slots_[at] = static_cast<int32_t>(i);
+    for (size_t i = 0; i < n; ++i) {
+      __builtin_prefetch(&slots_[hash_of(ids[2 * i], ids[2 * i + 1]) & mask_], 1);
     }
-    merges_.push_back(merge);
+    for (size_t i = 0; i < n; ++i) {
+      Merge& merge = merges_[first + i];
+      merge = {ids[2 * i], ids[2 * i + 1], expected};
+      if (!is_joined(vocab, expected, texts[2 * i], texts[2 * i + 1])) {
+        joined.assign(texts[2 * i]).append(texts[2 * i + 1]);
+        merge.result = symbol_of(joined, vocab);
+      }
+      expected = merge.result + 1;
+      insert(static_cast<int32_t>(first + i));
+    }
   }
+}
+
+// The first of equal merges counts; the others keep their place in the order.
+void BpeMerges::insert(int32_t index) {
+  const Merge& merge = merges_[static_cast<size_t>(index)];
+  uint64_t at = hash_of(merge.left, merge.right) & mask_;
+  for (; slots_[at] >= 0; at = (at + 1) & mask_) {
+    const Merge& other = merges_[static_cast<size_t>(slots_[at])];
+    if (other.left == merge.left && other.right == merge.right) return;
+  }
+  slots_[at] = index;
 }
 
 }  // namespace nibble

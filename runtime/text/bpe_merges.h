@@ -51,7 +51,7 @@ class BpeMerges {
 
  private:
   struct Merge {
-    int32_t left, right, result;
+    int32_t left = -1, right = -1, result = -1;
   };
   static uint64_t hash_of(int32_t left, int32_t right) noexcept {
     const uint64_t pair =
@@ -60,6 +60,7 @@ class BpeMerges {
     return mixed ^ mixed >> 32;
   }
   int32_t symbol_of(std::string_view text, const Vocab& vocab);
+  void insert(int32_t index);
 
   int32_t n_vocab_ = 0;
   std::vector<Merge> merges_;

@@ -81,14 +81,23 @@ void SpmTokenizer::find_bytes() {
 
 void SpmTokenizer::rank_scores(const std::vector<float>& scores) {
   ranks_.resize(scores.size());
-  std::vector<uint64_t> order(scores.size());  // key of the score, then id: sorts as integers
+  // Sorted by radix: keys that ascend where scores descend, each above its token's id.
+  std::vector<uint64_t> order(scores.size()), other(scores.size());
   for (size_t id = 0; id < scores.size(); ++id) {
     const float score = scores[id] == 0.0F ? 0.0F : scores[id];  // -0 and 0 are one score
     const auto bits = std::bit_cast<uint32_t>(score);
-    const uint32_t descending = (bits >> 31) != 0 ? bits : ~(bits | 0x80000000u);
-    order[id] = static_cast<uint64_t>(descending) << 32 | id;
+    const uint32_t key = (bits >> 31) != 0 ? bits : ~(bits | 0x80000000u);
+    order[id] = static_cast<uint64_t>(key) << 32 | id;
   }
-  std::sort(order.begin(), order.end());
+  constexpr int kDigitBits = 11;
+  for (int shift = 32; shift < 64; shift += kDigitBits) {
+    std::array<uint32_t, (1 << kDigitBits) + 1> starts = {};
+    const auto digit = [&](uint64_t key) { return key >> shift & ((1u << kDigitBits) - 1); };
+    for (const uint64_t key : order) ++starts[digit(key) + 1];
+    for (size_t d = 1; d < starts.size(); ++d) starts[d] += starts[d - 1];
+    for (const uint64_t key : order) other[starts[digit(key)]++] = key;
+    order.swap(other);
+  }
   int32_t rank = -1;
   for (size_t i = 0; i < order.size(); ++i) {
     if (i == 0 || order[i] >> 32 != order[i - 1] >> 32) ++rank;

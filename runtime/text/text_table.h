@@ -23,6 +23,9 @@ class TextTable {
 
   /// Id of exactly this spelling, -1 if there is none.
   int32_t find(std::string_view text) const;
+  /// The same for many texts, for tables without folded spaces: the reads of a block overlap, so
+  /// that a big vocabulary is not a chain of cache misses. ids: [texts]
+  void find_all(std::span<const std::string_view> texts, std::span<int32_t> ids) const noexcept;
 
   /// Id of the first token whose key is `key` and for which accept(id) holds, else -1.
   template <typename Accept>
@@ -46,6 +49,7 @@ class TextTable {
 
   static uint64_t hash_of(std::string_view key) noexcept;
   static uint32_t tag_of(uint64_t hash) noexcept { return static_cast<uint32_t>(hash >> 32); }
+  int32_t find_hashed(std::string_view text, uint64_t hash) const noexcept;
   uint64_t hash_text(std::string_view text, std::string& scratch) const;
   bool key_equals(std::string_view text, std::string_view key) const noexcept;
 

@@ -11,6 +11,7 @@
 #include "formats/io/mapped_file.h"
 #include "formats/io/quote.h"
 #include "formats/meta_type.h"
+#include "formats/tensor_size.h"
 
 namespace nibble {
 namespace {
@@ -249,15 +250,9 @@ TensorInfo GgufReader::read_tensor() {
 }
 
 void GgufReader::check_dims(const TensorInfo& info) const {
-  // A zero counts as one, so that no partial product (rows(), say) overflows either.
-  uint64_t elements = 1;
-  for (const int64_t dim : info.shape) {
-    const auto product = checked_mul(elements, static_cast<uint64_t>(std::max<int64_t>(dim, 1)));
-    if (!product || *product > static_cast<uint64_t>(INT64_MAX)) {
-      bad("tensor {}: dimensions {}: expected fewer than 2^63 elements", quoted(info.name),
-          fmt::join(info.shape, info.shape + info.n_dims, " x "));
-    }
-    elements = *product;
+  if (!shape_fits(info)) {
+    bad("tensor {}: dimensions {}: expected fewer than 2^63 elements", quoted(info.name),
+        fmt::join(info.shape, info.shape + info.n_dims, " x "));
   }
   const DTypeInfo* type = find_dtype(info.type_id);
   if (type != nullptr && info.cols() % type->block_len != 0) {
@@ -284,8 +279,7 @@ uint64_t GgufReader::known_bytes(const TensorInfo& info) const {
   if (is_empty(info)) return 0;
   const DTypeInfo* type = find_dtype(info.type_id);
   if (type == nullptr) return 1;
-  const auto blocks = static_cast<uint64_t>(info.cols() / type->block_len * info.rows());
-  const auto bytes = checked_mul(blocks, static_cast<uint64_t>(type->block_bytes));
+  const auto bytes = tensor_bytes(info, *type);
   if (!bytes) bad("tensor {}: its size does not fit 64 bits", quoted(info.name));
   return *bytes;
 }

@@ -13,6 +13,7 @@
 #include "formats/io/mapped_file.h"
 #include "formats/io/quote.h"
 #include "formats/meta_type.h"
+#include "formats/tensor_size.h"
 
 namespace nibble {
 namespace {
@@ -49,17 +50,12 @@ void check_name(std::string_view what, std::string_view name) {
   }
 }
 
-// The bytes that the shape and type ask for; info.bytes of a type that nibble does not know.
-uint64_t tensor_bytes(const TensorInfo& info) {
-  uint64_t elements = 1;
-  for (int i = 0; i < info.n_dims; ++i) {
-    const int64_t dim = info.shape[i];
-    const auto product = dim < 0 ? std::nullopt : checked_mul(elements, static_cast<uint64_t>(dim));
-    if (!product || *product > static_cast<uint64_t>(INT64_MAX)) {
-      fail(ErrorCode::bad_argument, "tensor {}: expected dimensions of fewer than 2^63 elements",
-           quoted(info.name));
-    }
-    elements = *product;
+// Checks the shape; returns the bytes that it asks for, info.bytes for a type that nibble does not
+// know.
+uint64_t checked_bytes(const TensorInfo& info) {
+  if (!shape_fits(info)) {
+    fail(ErrorCode::bad_argument, "tensor {}: expected dimensions of fewer than 2^63 elements",
+         quoted(info.name));
   }
   const DTypeInfo* type = find_dtype(info.type_id);
   if (type == nullptr) return info.bytes;
@@ -67,8 +63,7 @@ uint64_t tensor_bytes(const TensorInfo& info) {
     fail(ErrorCode::bad_argument, "tensor {}: expected rows of a multiple of {} (type {}), got {}",
          quoted(info.name), type->block_len, type->name, info.cols());
   }
-  const auto bytes = checked_mul(elements / static_cast<uint64_t>(type->block_len),
-                                 static_cast<uint64_t>(type->block_bytes));
+  const auto bytes = tensor_bytes(info, *type);
   if (!bytes || (info.bytes != 0 && info.bytes != *bytes)) {
     fail(ErrorCode::bad_argument, "tensor {}: expected {} bytes, got {}", quoted(info.name),
          bytes.value_or(UINT64_MAX), info.bytes);
@@ -167,7 +162,7 @@ void GgufHeader::add_tensor(TensorInfo info) {
     fail(ErrorCode::bad_argument, "tensor {}: expected 0 to {} dimensions, got {}",
          quoted(info.name), kMaxDims, info.n_dims);
   }
-  info.bytes = tensor_bytes(info);
+  info.bytes = checked_bytes(info);
   if (tensors_.size() == kGgufMaxTensors) {
     fail(ErrorCode::bad_argument, "expected at most {} tensors", kGgufMaxTensors);
   }

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Writes the GGUF fixtures with the PyPI package `gguf`, an implementation that is not ours.
 
-    python3 tests/oracle/gguf_fixtures.py tests/fixtures/gguf
+    python3 tests/oracle/gguf_fixtures.py tests/fixtures/gguf tests/fixtures/fuzz/gguf
 
 Made with gguf 0.19.0, numpy 2.4.6. For each fixture NAME.gguf there is NAME.json with what the
 package itself reads out of the file: keys with types and values, tensors with shapes, types,
 offsets and bytes. The tests compare nibble's reader with the JSON, and require that nibble's
-writer, given the same content, produces the same bytes.
+writer, given the same content, produces the same bytes. The second folder gets seeds of the fuzzer:
+smaller files of the same kinds, and beginnings of foreign ones.
 """
 import json
 import sys
@@ -120,6 +121,33 @@ def describe(path):
             "tensors": tensors}
 
 
+def write_seeds(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "keys", 3, None, True, None)
+    write(folder / "tensors", 3, None, False, ["Q4_0", "Q4_K"])
+    write(folder / "version_2", 2, 64, False, ["Q8_0"])
+    w = GGUFWriter(folder / "model", "llama")  # what a model's file has
+    w.add_block_count(1)
+    w.add_context_length(128)
+    w.add_rope_freq_base(10000.0)
+    w.add_tokenizer_model("gpt2")
+    w.add_token_list(["<s>", "a", "b", "ab"])
+    w.add_token_types([3, 1, 1, 1])
+    w.add_token_scores([0.0, -1.0, -2.0, -3.0])
+    w.add_token_merges(["a b"])
+    w.add_bos_token_id(0)
+    w.add_tensor("token_embd.weight", np.zeros((4, 8), dtype=np.float32))
+    w.add_tensor("output_norm.weight", np.ones(8, dtype=np.float32))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    (folder / "empty_header").write_bytes(b"GGUF" + bytes([3] + [0] * 19))
+    (folder / "page").write_bytes(b"<!DOCTYPE html><html>")
+    (folder / "lfs").write_bytes(b"version https://git-lfs.example/spec/v1\nsize 123456\n")
+    (folder / "safetensors").write_bytes(bytes([2, 0, 0, 0, 0, 0, 0, 0]) + b"{}" + bytes(8))
+
+
 def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
@@ -135,6 +163,7 @@ def main():
         text = json.dumps(describe(path), indent=1, ensure_ascii=True)
         (folder / f"{name}.json").write_text(text + "\n")
         print(path, path.stat().st_size)
+    write_seeds(Path(sys.argv[2]))
 
 
 main()

@@ -161,6 +161,11 @@ TEST_CASE("what the reader would refuse is not written") {
   check_refused([&] { h.add_tensor(tensor("t", DType::Q4_0, {33})); }, "multiple of 32");
   check_refused([&] { h.add_tensor(tensor("t", DType::F32, {-1})); }, "fewer than 2^63");
   check_refused([&] { h.add_tensor(tensor("t", DType::F32, {INT64_MAX, 2})); }, "fewer than 2^63");
+  check_refused(
+      [&] {
+        h.add_tensor(tensor("t", DType::F32, {0, 1ll << 32, 1ll << 31}));
+      },
+      "fewer than 2^63");
   check_refused([&] { h.add_tensor(tensor("t", DType::F32, {INT64_MAX})); }, "expected");
   check_refused([&] { h.add_tensor(tensor("t", DType::F32, {1, 1, 1, 1, 1})); }, "0 to 4");
   TensorInfo wrong = tensor("t", DType::F32, {2});

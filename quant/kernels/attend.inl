@@ -60,20 +60,20 @@ inline void score_tile(const AttendArgs& a, const PageSpan& page, int64_t g, int
   for (vf& v : acc) v = simd::zero();
   int64_t d = 0;
   for (; d + kLanes <= dim; d += kLanes) {
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
     for (int j = 0; j < P; ++j) {
       const vf k = W::load(key[j] + d * W::kBytes);
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
       for (int i = 0; i < G; ++i) {
         acc[i * P + j] = simd::fma(k, simd::load(q + i * dim + d), acc[i * P + j]);
       }
     }
   }
   if (d < dim) {
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
     for (int j = 0; j < P; ++j) {
       const vf k = load_some_of<W>(key[j] + d * W::kBytes, dim - d);
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
       for (int i = 0; i < G; ++i) {
         acc[i * P + j] = simd::fma(k, load_some(q + i * dim + d, dim - d), acc[i * P + j]);
       }
@@ -113,10 +113,10 @@ inline void value_tile(const AttendArgs& a, const PageSpan& page, const AttendSt
   }
   for (int64_t p = page.lo; p < page.hi; ++p) {
     const uint8_t* value = page.values + (p * dim + d) * W::kBytes;
-#pragma GCC unroll 4
+#pragma GCC unroll simd::kUnroll
     for (int v = 0; v < V; ++v) {
       const vf x = n < kLanes ? load_some_of<W>(value, n) : W::load(value + v * kLanes * W::kBytes);
-#pragma GCC unroll 4
+#pragma GCC unroll simd::kUnroll
       for (int i = 0; i < G; ++i) {
         const vf weight = simd::broadcast(s.scores[(g + i) * kKvPageLen + p]);
         acc[i][v] = simd::fma(weight, x, acc[i][v]);

@@ -127,14 +127,14 @@ inline vf add_block(const Panel& panel, int64_t b, const ActRow& act, vi sum, vf
 template <class F, int T>
 inline void integer_dots(const Panel& panel, int64_t b, const ActRow (&act)[T], vi (&sum)[T]) {
   const vi ones = simd::broadcast16(1);
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
   for (int t = 0; t < T; ++t) sum[t] = simd::zero_int();
   if constexpr (F::kMaxCode == 0) {
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
     for (int64_t j = 0; j < 8; ++j) {
       const vi w = simd::load_bytes(panel.code[b][j]);
       const vi size = simd::abs8(w);
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
       for (int t = 0; t < T; ++t) {
         const vi a = simd::apply_sign8(simd::broadcast32(act[t].q + b * kBlock + 4 * j), w);
         sum[t] = simd::add32(sum[t], simd::dot2_s16(simd::dot2_u8s8(size, a), ones));
@@ -142,13 +142,13 @@ inline void integer_dots(const Panel& panel, int64_t b, const ActRow (&act)[T], 
     }
   } else {
     constexpr int64_t kChain = chain_length(F::kMaxCode, F::kHasScale);
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
     for (int64_t first = 0; first < 8; first += kChain) {
       vi part[T];
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
       for (int64_t j = first; j < first + kChain; ++j) {
         const vi w = simd::load_bytes(panel.code[b][j]);
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
         for (int t = 0; t < T; ++t) {
           const vi a = simd::broadcast32(act[t].q + b * kBlock + 4 * j);
           part[t] =
@@ -156,10 +156,10 @@ inline void integer_dots(const Panel& panel, int64_t b, const ActRow (&act)[T], 
         }
       }
       const vi factor = F::kHasScale ? simd::load_bytes(panel.scale[b][first / 4]) : ones;
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
       for (int t = 0; t < T; ++t) sum[t] = simd::add32(sum[t], simd::dot2_s16(part[t], factor));
     }
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
     for (int t = 0; t < T; ++t) sum[t] = add_offset<F>(panel, b, act[t], sum[t]);
   }
 }
@@ -170,7 +170,7 @@ inline void dot_panel(const Panel& panel, int64_t blocks, const ActRow (&act)[T]
   for (int64_t b = 0; b < blocks; ++b) {
     vi sum[T];
     integer_dots<F, T>(panel, b, act, sum);
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
     for (int t = 0; t < T; ++t) acc[t] = add_block<F>(panel, b, act[t], sum[t], acc[t]);
   }
 }
@@ -267,7 +267,7 @@ inline void add_one_token(const Target& to, int64_t blocks, Rows& rows, Panel& p
   for (int64_t b = 0; b < blocks; ++b) {
     const vi a = simd::load_bytes(act.q + b * kBlock);
     vi part[kRows];
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
     for (int64_t r = 0; r < kRows; ++r) {
       vi w;
       if constexpr (F::kHalves) {
@@ -364,20 +364,20 @@ inline void float_tile(const MatmulArgs& a, int64_t r0, int64_t t0) {
   for (vf& v : acc) v = simd::zero();
   int64_t i = 0;
   for (; i + kLanes <= k; i += kLanes) {
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
     for (int r = 0; r < R; ++r) {
       const vf v = W::load(w[r] + i * W::kBytes);
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
       for (int t = 0; t < T; ++t) {
         acc[t * R + r] = simd::fma(v, simd::load(x[t] + i), acc[t * R + r]);
       }
     }
   }
   if (i < k) {
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
     for (int r = 0; r < R; ++r) {
       const vf v = load_some_of<W>(w[r] + i * W::kBytes, k - i);
-#pragma GCC unroll 8
+#pragma GCC unroll simd::kUnroll
       for (int t = 0; t < T; ++t) {
         acc[t * R + r] = simd::fma(v, load_some(x[t] + i, k - i), acc[t * R + r]);
       }

@@ -20,6 +20,8 @@ using vi = __m256i;                    // 32 bytes: of int8, int16 or int32 as t
 inline constexpr int64_t kLanes = 8;
 // How many tokens or heads share a load: what the registers hold. It changes no result.
 inline constexpr int kTile = 4;
+// How far the loops over the registers of a tile are unrolled.
+inline constexpr int kUnroll = 8;
 
 // ---- floats ----
 

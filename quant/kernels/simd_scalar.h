@@ -16,6 +16,8 @@ namespace simd {
 inline constexpr int64_t kLanes = 8;
 // How many tokens or heads share a load: what the registers hold. It changes no result.
 inline constexpr int kTile = 1;
+// How far the loops over the registers of a tile are unrolled.
+inline constexpr int kUnroll = 1;
 
 using vf = float __attribute__((vector_size(32)));
 using vi = int32_t __attribute__((vector_size(32)));
@@ -67,12 +69,17 @@ inline vf as_float(vi v) {
   return (vf)v;
 }
 
+/// 8 halves; the arithmetic is block::half_to_float's.
 inline vf load_f16(const void* p) {
-  uint16_t h[8];
-  std::memcpy(h, p, sizeof(h));
-  float x[8];
-  for (int i = 0; i < 8; ++i) x[i] = block::half_to_float(h[i]);
-  return load(x);
+  uint16_t __attribute__((vector_size(16))) h;
+  std::memcpy(&h, p, sizeof(h));
+  const vi half = __builtin_convertvector(h, vi);
+  const vi magnitude = half & 0x7fff;
+  const vi special = (0x7bff - magnitude) >> 31;  // infinity and NaN
+  const vi normal = (magnitude << 13) + (112 << 23) + (special & (112 << 23));
+  const vi subnormal = as_int(to_float(magnitude) * 0x1p-24f);
+  const vi is_small = (magnitude - 0x0400) >> 31;
+  return as_float((half & 0x8000) << 16 | (is_small & subnormal) | (~is_small & normal));
 }
 inline void store_f16(void* p, vf v) {
   uint16_t h[8];
@@ -165,16 +172,22 @@ inline vi sub32(vi a, vi b) {
 inline vi max32(vi a, vi b) {
   return a > b ? a : b;
 }
+/// 255 where the byte is negative, else 0. By shifts: g++ 12 takes comparisons of vectors that the
+/// CPU lacks apart into scalars.
+inline Lanes8u negative8(vi a) {
+  const Lanes16u high = (Lanes16u)((Lanes16)a >> 15) & 0xff00;
+  const Lanes16u low = (Lanes16u)((Lanes16)((Lanes16u)a << 8) >> 15) >> 8;
+  return (Lanes8u)(high | low);
+}
 /// |-128| is the unsigned byte 128.
 inline vi abs8(vi a) {
-  const Lanes8u x = (Lanes8u)a;
-  return (vi)((Lanes8)a < 0 ? -x : x);
+  const Lanes8u negative = negative8(a);
+  return (vi)(((Lanes8u)a ^ negative) - negative);
 }
-/// v, 0 or -v as sign is positive, 0 or negative.
+/// v or -v as sign is positive or negative; one of v and 0 where it is 0.
 inline vi apply_sign8(vi v, vi sign) {
-  const Lanes8u x = (Lanes8u)v;
-  const Lanes8 s = (Lanes8)sign;
-  return (vi)((s < 0 ? -x : x) & (Lanes8u)(s != 0));
+  const Lanes8u negative = negative8(sign);
+  return (vi)(((Lanes8u)v ^ negative) - negative);
 }
 /// int16 lane i is u[2i] * s[2i] + u[2i+1] * s[2i+1], u unsigned. Must fit: the instruction
 /// saturates where this wraps.

@@ -80,7 +80,8 @@ def main():
     for library in libraries:
         wrong += findings(library)
         count += len(set(references(library)))
-    print("\n".join(sorted(set(wrong))))
+    for line in sorted(set(wrong)):
+        print(line)
     print(f"{len(FORBIDDEN)} probes found, {len(libraries)} libraries, {count} references, "
           f"{len(set(wrong))} wrong")
     return 1 if wrong or not count else 0

@@ -26,7 +26,9 @@ enum class FinishReason { stop, length, context, cancelled };
 struct GenerateResult {
   FinishReason finish = FinishReason::stop;
   std::string text;                // everything that was emitted
-  std::vector<int32_t> tokens;     // sampled tokens, without the one that ended the generation
+  /// Sampled tokens, without the one that ended the generation (end of generation, the last of a
+  /// stop string, the one whose text on_text refused or whose evaluation was cancelled).
+  std::vector<int32_t> tokens;
   SyncResult prompt;
   double prompt_seconds = 0;       // until the first logits
   double decode_seconds = 0;
@@ -34,9 +36,10 @@ struct GenerateResult {
 
 /// Emits whole code points through on_text; a false return stops (finish = cancelled).
 /// While part of a stop string may be under way, its text is held back.
+/// The sampler's history becomes the prompt first; its random sequence goes on.
 /// After it the session holds prompt + result.tokens (cancelled mid-forward: as far as it got), so
 /// a next turn reuses them. Cancellation is a finish reason here, not an error.
-/// Errors: as Session::sync, except cancelled.
+/// Errors: as Session::sync, except cancelled; bad_argument (a stop string is empty or not UTF-8).
 GenerateResult generate(Session&, Sampler&, std::span<const int32_t> prompt,
                         const GenerateOptions&, const std::function<bool(std::string_view)>& on_text,
                         const CancelToken* cancel = nullptr,

@@ -1,13 +1,18 @@
 #pragma once
 // Logits to token. One documented order of stages (SamplerOptions::stages), each a row of the table
-// in sampler.cpp. temperature 0 is greedy. Ties go to the lowest id. Same seed, same logits: same
-// token on every machine.
+// in sampler.cpp:
+//   logit_bias, penalties, top_k, typical, top_p, min_p, temperature, dist
+// temperature 0 is greedy: logit_bias and penalties, then the largest. Ties go to the lowest id.
+// Same seed, same logits: same token on every machine.
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
+
+#include "runtime/engine/candidates.h"
 
 namespace nibble {
 
@@ -26,8 +31,11 @@ struct SamplerOptions {
   uint64_t seed = 0;              // with random_seed: replaced by one from the system
   bool random_seed = true;
   std::vector<std::pair<int32_t, float>> logit_bias;  // added first
-  /// Order of the stages, by name.
+  /// Order of the stages, by name; llama.cpp's spellings are taken too (typ_p, top-k, temp ...).
+  /// One that is left out is off, but logit_bias then comes first and dist always comes last.
   std::vector<std::string> stages = default_stages();
+  /// general.sampling.* that a file asks for and nibble does not do; a sentence each, for a notice.
+  std::vector<std::string> ignored;
 
   static std::vector<std::string> default_stages();
   /// general.sampling.* of a file over *this. Errors: bad_file (wrong type or out of range).
@@ -45,25 +53,25 @@ class Sampler {
   Sampler(const SamplerOptions&, int32_t n_vocab);
 
   /// Chooses from logits [n_vocab]; reads the history but does not add to it.
+  /// Errors: internal (every logit is NaN or -infinity), bad_argument (another n_vocab).
   int32_t sample(std::span<const float> logits);
-  /// The token enters the history that the penalties look at.
+  /// The token enters the history that the penalties look at. Errors: bad_argument (no such id).
   void accept(int32_t id);
+  /// The history becomes these tokens; the random sequence goes on. Errors as accept.
+  void set_history(std::span<const int32_t> ids);
   void reset();  // empties the history, starts the random sequence again
   uint64_t seed() const noexcept { return seed_; }
 
  private:
-  struct Candidate {
-    int32_t id;
-    float logit;
-    float p;
-  };
   friend struct SamplerStages;
   SamplerOptions options_;
   int32_t n_vocab_;
   uint64_t seed_;
   uint64_t draws_ = 0;             // counter of the counter-based random generator
+  std::vector<size_t> order_;      // rows of the stage table
   std::vector<int32_t> history_;
-  std::vector<Candidate> candidates_;
+  std::unordered_map<int32_t, int32_t> counts_;  // of the last repeat_last_n of history_
+  Candidates candidates_;
 };
 
 }  // namespace nibble

@@ -62,7 +62,7 @@ TEST_CASE("pre-types: names are unique, every pattern compiles") {
 
 // A pattern that scans a run again from each of its positions would take hours here.
 TEST_CASE("pre-types: long runs take linear time and a small stack") {
-  constexpr size_t kBytes = size_t{1} << 17;
+  constexpr size_t kBytes = size_t{1} << 16;
   const std::string runs[] = {"A",           "a",        "\xE4\xBD\xA0",
                               "7",           " ",        "\n",
                               "\t",          "\xCC\x81", "!",

@@ -223,7 +223,8 @@ inline vi look_up16(const int8_t* table, vi index) {
   return load_bytes(b);
 }
 inline int32_t sum32(vi v) {
-  return ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
+  const Lanes32 u = (Lanes32)v;  // wraps, as the instruction does
+  return static_cast<int32_t>(u[0] + u[1] + u[2] + u[3] + u[4] + u[5] + u[6] + u[7]);
 }
 /// Lane i is the sum of v[i].
 inline vi sum_each32(const vi (&v)[8]) {

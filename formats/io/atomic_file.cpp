@@ -172,8 +172,9 @@ void AtomicFile::reserve(uint64_t bytes) {
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
-  if (bytes.size() > kBufferBytes - buffer_.size()) flush();
-  if (bytes.size() > kBufferBytes / 2) {
+  const bool direct = bytes.size() > kBufferBytes / 2;
+  if (direct || bytes.size() > kBufferBytes - buffer_.size()) flush();  // in order
+  if (direct) {
     write_out(bytes);
   } else {
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());

@@ -99,11 +99,12 @@ std::string Engine::description() const {
   return fmt::format("{} {} {}", model_->config.arch, short_count(n_params()), main_type(file_));
 }
 
-MemoryPlan Engine::plan(int64_t n_ctx, int64_t n_batch, KvType type) const {
+MemoryPlan Engine::plan(int64_t n_ctx, int64_t n_batch, KvType type, int n_threads) const {
+  if (n_threads <= 0) n_threads = default_threads();
   MemoryPlan plan;
   plan.weights = static_cast<int64_t>(file_.file_bytes().size());
   plan.kv_per_token = KvLayout::of(model_->config, type).bytes_per_token();
-  plan.scratch = Workspace::bytes(*model_, *kernels_, default_threads(), n_batch, 1);
+  plan.scratch = Workspace::bytes(*model_, *kernels_, n_threads, n_batch, kMostLogitsRows);
   plan.available = available_memory();
   plan.n_ctx = n_ctx > 0 ? n_ctx : context_that_fits(plan, n_ctx_train());
   const int64_t pages = (plan.n_ctx + kKvPageLen - 1) / kKvPageLen;

@@ -20,7 +20,7 @@ struct Model;
 
 struct EngineOptions {
   std::string isa;  // kernel table by name; empty: the best this CPU has
-  /// Called with bytes done and bytes in all while the file is read; may be empty.
+  /// Called with bytes done and bytes in all at the start and at the end; may be empty.
   std::function<void(uint64_t done, uint64_t total)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned; checked while opening
 };
@@ -51,7 +51,8 @@ class Engine {
   int64_t n_params() const noexcept;
 
   /// What a session of this size needs. n_ctx 0: the model's own, limited to what fits.
-  MemoryPlan plan(int64_t n_ctx, int64_t n_batch, KvType kv_type) const;
+  /// n_threads 0: what suits the machine.
+  MemoryPlan plan(int64_t n_ctx, int64_t n_batch, KvType kv_type, int n_threads = 0) const;
 
  private:
   Engine();

@@ -11,13 +11,17 @@ struct MemoryPlan {
   int64_t kv = 0;             // for n_ctx positions; taken page by page as they fill
   int64_t scratch = 0;        // activations and logits
   int64_t n_ctx = 0;
-  int64_t available = 0;      // what the machine and its control group have left; 0 unknown
+  int64_t available = -1;     // what the machine and its control groups have left; -1 unknown
   int64_t total() const noexcept { return weights + kv + scratch; }
-  bool fits() const noexcept { return available == 0 || total() <= available; }
+  bool fits() const noexcept { return available < 0 || total() <= available; }
 };
 
-/// Bytes that may still be used: the smaller of the system's available memory and the control
-/// group's limit. 0 if neither can be read.
+/// Rows of logits that a session keeps at most (Session::evaluate_all); what the plan counts.
+inline constexpr int64_t kMostLogitsRows = 64;
+
+/// Bytes that may still be used: the least of the system's available memory and what the process's
+/// control group and its ancestors leave (v2, or v1 at its root). Cached file pages count as
+/// available: they are given back on demand. -1 if nothing can be read.
 int64_t available_memory() noexcept;
 
 /// Largest n_ctx, at most `wanted`, whose keys and values fit beside weights and scratch with a

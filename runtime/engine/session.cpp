@@ -5,22 +5,14 @@
 
 #include "formats/io/error.h"
 #include "runtime/model/forward.h"
+#include "runtime/model/hparams.h"
 
 namespace nibble {
 
-namespace {
-
-/// Rows of one forward pass that keeps the logits of all of them.
-constexpr int64_t kAllLogitsRows = 64;
-
-constexpr int64_t kMaxContext = int64_t{1} << 30;
-
-}  // namespace
-
 struct Session::Impl {
   Impl(std::shared_ptr<const Engine> e, const SessionOptions& o, MemoryPlan p,
-       std::shared_ptr<const KvLayout> layout)
-      : engine(std::move(e)), options(o), plan(p), state(std::move(layout)),
+       SequenceState first)
+      : engine(std::move(e)), options(o), plan(p), state(std::move(first)),
         team(o.n_threads) {}
 
   std::shared_ptr<const Engine> engine;
@@ -32,6 +24,7 @@ struct Session::Impl {
   std::vector<int32_t> tokens;
   std::vector<Row> rows;
   bool have_logits = false;
+  int64_t logits_row = 0;  // of the workspace's logits: the last token's
 
   int64_t n_ctx() const { return plan.n_ctx; }
 
@@ -62,6 +55,7 @@ struct Session::Impl {
   void evaluate(std::span<const int32_t> ids, bool all_logits, const CancelToken* cancel) {
     const int64_t n = static_cast<int64_t>(ids.size());
     const int64_t n_logits = all_logits ? n : 1;
+    have_logits = false;
     workspace.reserve(engine->model(), engine->kernels(), team.size(), n, n_logits, 0);
     state.reserve(n);
     rows.clear();
@@ -70,22 +64,23 @@ struct Session::Impl {
       rows.push_back(Row{ids[static_cast<size_t>(i)], state.length() + i, &state,
                          wanted ? RowOutput::logits : RowOutput::none});
     }
-    tokens.reserve(tokens.size() + ids.size());
-    have_logits = false;
+    const size_t need = tokens.size() + ids.size();
+    if (need > tokens.capacity()) tokens.reserve(std::max(need, 2 * tokens.capacity()));
     if (forward(engine->model(), engine->kernels(), team, workspace, rows, cancel) ==
         ForwardStatus::cancelled) {
       fail(ErrorCode::cancelled, "cancelled");
     }
     state.commit(n);
     tokens.insert(tokens.end(), ids.begin(), ids.end());
-    have_logits = !all_logits;
+    have_logits = true;
+    logits_row = n_logits - 1;
   }
 };
 
 Session::Session(std::shared_ptr<const Engine> engine, const SessionOptions& given) {
   SessionOptions options = given;
-  if (options.n_ctx < 0 || options.n_ctx > kMaxContext) {
-    fail(ErrorCode::bad_argument, "n_ctx: expected 0 to {}, got {}", kMaxContext, options.n_ctx);
+  if (options.n_ctx < 0 || options.n_ctx > HParams::kMaxContext) {
+    fail(ErrorCode::bad_argument, "n_ctx: expected 0 to {}, got {}", HParams::kMaxContext, options.n_ctx);
   }
   if (options.n_batch < 1 || options.n_batch > (1 << 16)) {
     fail(ErrorCode::bad_argument, "n_batch: expected 1 to {}, got {}", 1 << 16, options.n_batch);
@@ -96,7 +91,8 @@ Session::Session(std::shared_ptr<const Engine> engine, const SessionOptions& giv
   if (options.n_threads == 0) options.n_threads = default_threads();
   if (!options.kv_type) options.kv_type = engine->kernels().default_kv;
 
-  MemoryPlan plan = engine->plan(options.n_ctx, options.n_batch, *options.kv_type);
+  const MemoryPlan plan =
+      engine->plan(options.n_ctx, options.n_batch, *options.kv_type, options.n_threads);
   if (!plan.fits()) {
     throw Error(ErrorCode::out_of_memory,
                 fmt::format("memory: weights {} + keys and values {} + scratch {} = {} bytes, "
@@ -106,7 +102,8 @@ Session::Session(std::shared_ptr<const Engine> engine, const SessionOptions& giv
   }
   auto layout = std::make_shared<const KvLayout>(
       KvLayout::of(engine->model().config, *options.kv_type));
-  impl_ = std::make_unique<Impl>(std::move(engine), options, plan, std::move(layout));
+  impl_ = std::make_unique<Impl>(std::move(engine), options, plan,
+                                 SequenceState(std::move(layout)));
 }
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -154,7 +151,7 @@ void Session::evaluate_all(std::span<const int32_t> tokens,
   s.check_tokens(tokens);
   s.check_room(static_cast<int64_t>(tokens.size()));
   s.rewind(0);
-  const int64_t step = std::min(s.options.n_batch, kAllLogitsRows);
+  const int64_t step = std::min(s.options.n_batch, kMostLogitsRows);
   while (n_used() < static_cast<int64_t>(tokens.size())) {
     const int64_t at = n_used();
     const int64_t n = std::min(step, static_cast<int64_t>(tokens.size()) - at);
@@ -165,7 +162,9 @@ void Session::evaluate_all(std::span<const int32_t> tokens,
 
 std::span<const float> Session::logits() const noexcept {
   if (!impl_->have_logits) return {};
-  return {impl_->workspace.logits.data(), static_cast<size_t>(impl_->engine->n_vocab())};
+  const int64_t n_vocab = impl_->engine->n_vocab();
+  return {impl_->workspace.logits.data() + impl_->logits_row * n_vocab,
+          static_cast<size_t>(n_vocab)};
 }
 
 std::span<const int32_t> Session::tokens() const noexcept { return impl_->tokens; }
@@ -178,10 +177,17 @@ const MemoryPlan& Session::plan() const noexcept { return impl_->plan; }
 
 Session Session::fork() const {
   const Impl& s = *impl_;
-  auto copy = std::make_unique<Impl>(s.engine, s.options, s.plan,
-                                     std::make_shared<const KvLayout>(s.state.layout()));
-  copy->state = s.state.fork();
+  if (const int64_t left = available_memory(); left >= 0 && s.plan.kv > left) {
+    fail(ErrorCode::out_of_memory, "memory: keys and values of a second timeline {} bytes, "
+         "available {}", s.plan.kv, left);
+  }
+  auto copy = std::make_unique<Impl>(s.engine, s.options, s.plan, s.state.fork());
   copy->tokens = s.tokens;
+  if (s.have_logits) {
+    copy->workspace.logits.reserve(s.engine->n_vocab());
+    std::copy(logits().begin(), logits().end(), copy->workspace.logits.data());
+    copy->have_logits = true;
+  }
   return Session(std::move(copy));
 }
 

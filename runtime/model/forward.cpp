@@ -4,8 +4,9 @@
 #include "runtime/model/forward.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cfenv>
 #include <cmath>
-#include <cstring>
 
 namespace nibble {
 
@@ -30,8 +31,7 @@ class Pass {
        std::span<const Row> rows, const CancelToken* cancel) noexcept
       : model_(model), config_(model.config), kernels_(kernels), team_(team), ws_(ws), rows_(rows),
         n_rows_(static_cast<int64_t>(rows.size())), cancel_(cancel) {
-    for (Workspace::Counter& c : ws.counters) c.next.store(0, std::memory_order_relaxed);
-    ws.stop = false;
+    for (TileCounter& c : ws.counters) c.reset();
     ws.logit_rows.clear();
     for (int64_t t = 0; t < n_rows_; ++t) {
       if (rows[static_cast<size_t>(t)].output == RowOutput::logits) ws.logit_rows.push_back(t);
@@ -39,8 +39,15 @@ class Pass {
   }
 
   ForwardStatus run() noexcept {
-    team_.run([this](int thread, Team&) { work(thread); });
-    return ws_.stop ? ForwardStatus::cancelled : ForwardStatus::ok;
+    team_.run([this](int thread, Team&) {
+      // A host may have changed rounding or flush-to-zero on its own thread; the others have not.
+      std::fenv_t host;
+      std::fegetenv(&host);
+      std::fesetenv(FE_DFL_ENV);
+      work(thread);
+      std::fesetenv(&host);
+    });
+    return skipped_.load(std::memory_order_relaxed) ? ForwardStatus::cancelled : ForwardStatus::ok;
   }
 
  private:
@@ -48,11 +55,11 @@ class Pass {
     embed(thread);
     int64_t phase = 0;
     for (size_t i = 0; i < config_.layers.size(); ++i) {
-      if (thread == 0) ws_.stop = cancelled();
+      if (thread == 0 && cancelled()) stop_ = true;
       const LayerSpec& spec = config_.layers[i];
       const LayerWeights& w = model_.weights.layers[i];
       attention(thread, i, spec, w, phase);
-      if (ws_.stop) return;  // written before a barrier inside attention, the same for all
+      if (stop_) return;  // written before a barrier inside attention, the same for all
       feed_forward(thread, spec, w, phase);
     }
     outputs(thread, phase);
@@ -148,7 +155,6 @@ class Pass {
     const Product product[] = {{head[0], ws_.logits.data()}};
     if (n_logits > 0) matmul(product, n_logits, phase);
     team_.barrier();
-    if (thread == 0 && cancelled()) ws_.stop = true;  // read by run() after the region
     for (int64_t s = mine.begin; s < mine.end; ++s) {
       float* logits = ws_.logits.data() + s * config_.n_vocab;
       if (config_.logit_scale != 1.0f) {
@@ -188,11 +194,10 @@ class Pass {
 
   /// out [tokens, w.rows] for every product; tiles of weight rows go to whoever is free.
   void matmul(std::span<const Product> products, int64_t tokens, int64_t& phase) noexcept {
-    std::atomic<int64_t>& next = ws_.counters[static_cast<size_t>(phase++)].next;
+    TileCounter& counter = ws_.counters[static_cast<size_t>(phase++)];
     int64_t n_tiles = 0;
     for (const Product& p : products) n_tiles += tiles(*p.w);
-    for (int64_t tile = next.fetch_add(1, std::memory_order_relaxed); tile < n_tiles;
-         tile = next.fetch_add(1, std::memory_order_relaxed)) {
+    for (int64_t tile = counter.next(); tile < n_tiles; tile = counter.next()) {
       if (cancelled()) return;
       size_t i = 0;
       int64_t at = tile;
@@ -253,12 +258,11 @@ class Pass {
 
   /// Units of (row, key/value head), longest first: later rows see more.
   void attend(int thread, size_t layer, const LayerSpec& spec, int64_t& phase) noexcept {
-    std::atomic<int64_t>& next = ws_.counters[static_cast<size_t>(phase++)].next;
+    TileCounter& counter = ws_.counters[static_cast<size_t>(phase++)];
     const int64_t group = spec.n_head / spec.n_head_kv;
     const int64_t n_units = n_rows_ * spec.n_head_kv;
     float* scratch = ws_.attend.data() + thread * ws_.attend_stride;
-    for (int64_t unit = next.fetch_add(1, std::memory_order_relaxed); unit < n_units;
-         unit = next.fetch_add(1, std::memory_order_relaxed)) {
+    for (int64_t unit = counter.next(); unit < n_units; unit = counter.next()) {
       if (cancelled()) return;
       const int64_t t = n_rows_ - 1 - unit / spec.n_head_kv;
       const int64_t h = unit % spec.n_head_kv;
@@ -317,7 +321,13 @@ class Pass {
   Range share(int64_t n, int thread) const noexcept {
     return {n * thread / team_.size(), n * (thread + 1) / team_.size()};
   }
-  bool cancelled() const noexcept { return cancel_ != nullptr && cancel_->requested(); }
+  /// Seen once, it stays: whoever sees it leaves work undone.
+  bool cancelled() noexcept {
+    if (skipped_.load(std::memory_order_relaxed)) return true;
+    if (cancel_ == nullptr || !cancel_->requested()) return false;
+    skipped_.store(true, std::memory_order_relaxed);
+    return true;
+  }
 
   const Model& model_;
   const ModelConfig& config_;
@@ -327,6 +337,8 @@ class Pass {
   std::span<const Row> rows_;
   int64_t n_rows_;
   const CancelToken* cancel_;
+  bool stop_ = false;                 // written by thread 0 before a barrier, read after it
+  std::atomic<bool> skipped_{false};  // some work was left undone
 };
 
 }  // namespace

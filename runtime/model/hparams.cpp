@@ -39,7 +39,7 @@ int64_t HParams::integer(std::string_view key, int64_t lo, int64_t hi) const {
 
 int64_t HParams::integer_or(std::string_view key, int64_t otherwise, int64_t lo, int64_t hi) const {
   const std::optional<int64_t> value = meta_.get_int(full(key));
-  return value ? in_range(meta_, full(key), *value, lo, hi) : otherwise;
+  return in_range(meta_, full(key), value.value_or(otherwise), lo, hi);
 }
 
 double HParams::number(std::string_view key, double lo, double hi) const {
@@ -50,7 +50,7 @@ double HParams::number(std::string_view key, double lo, double hi) const {
 
 double HParams::number_or(std::string_view key, double otherwise, double lo, double hi) const {
   const std::optional<double> value = meta_.get_float(full(key));
-  return value ? in_range(meta_, full(key), *value, lo, hi) : otherwise;
+  return in_range(meta_, full(key), value.value_or(otherwise), lo, hi);
 }
 
 std::string_view HParams::text_or(std::string_view key, std::string_view otherwise) const {
@@ -73,6 +73,16 @@ std::vector<int64_t> HParams::per_layer(std::string_view key, int64_t n_layer, i
   if (!items) missing(meta_, name);
   for (const int64_t item : *items) in_range(meta_, name, item, lo, hi);
   return *items;
+}
+
+double HParams::rope_freq_scale() const {
+  const std::string_view type = text_or("rope.scaling.type", "none");
+  if (type != "none" && type != "linear") {
+    fail(ErrorCode::unsupported, "{}: key {}: expected none or linear, got {}", meta_.file(),
+         full("rope.scaling.type"), type);
+  }
+  if (type == "none" && !has("rope.scaling.factor")) return 1.0;
+  return 1.0 / number("rope.scaling.factor", 1e-6, 1e6);
 }
 
 bool HParams::has(std::string_view key) const { return meta_.find(full(key)) != nullptr; }

@@ -1,6 +1,6 @@
 #pragma once
 // Hyperparameters of a file, read with their ranges. Every number that later sizes a buffer or
-// divides something passes through here, so nothing behind it needs to doubt it.
+// divides something passes through here, defaults too, so nothing behind it needs to doubt it.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -27,6 +27,9 @@ class HParams {
   std::vector<int64_t> per_layer(std::string_view key, int64_t n_layer, int64_t lo,
                                  int64_t hi) const;
   bool has(std::string_view key) const;
+  /// RopeSpec::freq_scale from rope.scaling.*; a factor without a type is linear, as the ecosystem
+  /// reads it. Errors: unsupported (any other scaling, by name).
+  double rope_freq_scale() const;
   const Metadata& meta() const noexcept { return meta_; }
 
   // Limits of a plausible model, named once.

@@ -1,5 +1,6 @@
 #include "runtime/model/sequence_state.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <new>
@@ -46,8 +47,8 @@ KvLayout KvLayout::of(const ModelConfig& config, KvType type) {
 void SequenceState::reserve(int64_t n) {
   const size_t need = static_cast<size_t>((length_ + n + kKvPageLen - 1) / kKvPageLen);
   const size_t first = static_cast<size_t>(length_ / kKvPageLen);
-  pages_.reserve(need);
-  addresses_.reserve(need);
+  if (need > pages_.capacity()) pages_.reserve(std::max(need, 2 * pages_.capacity()));
+  if (need > addresses_.capacity()) addresses_.reserve(std::max(need, 2 * addresses_.capacity()));
   for (size_t i = first; i < need; ++i) {
     const bool have = i < pages_.size();
     if (have && pages_[i].use_count() == 1) continue;

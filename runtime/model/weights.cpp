@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <new>
 #include <string>
 
@@ -13,7 +14,7 @@ namespace nibble {
 namespace {
 
 struct Shape {
-  int64_t rows;  // 0: any
+  int64_t rows;
   int64_t cols;
 };
 
@@ -83,7 +84,7 @@ Matrix checked_matrix(const TensorFile& file, const TensorInfo& info, Shape want
                             name != nullptr ? name : fmt::format("type id {}", info.type_id)),
                 dtype_advice(info.type_id));
   }
-  if (info.n_dims > 2 || info.rows() != want.rows || info.cols() != want.cols) {
+  if (info.n_dims > 2 || want.rows == 0 || want.cols == 0 || info.rows() != want.rows || info.cols() != want.cols) {
     const std::string wanted = want.rows == 1 ? fmt::format("[{}]", want.cols)
                                               : fmt::format("[{}, {}]", want.rows, want.cols);
     fail(ErrorCode::bad_file, "{}: tensor {}: expected {}, got {} {}", file.path(), info.name,
@@ -119,6 +120,17 @@ class Binder {
       out_.matrix_bytes += matrix.rows * row_bytes(matrix.type, matrix.cols);
     }
     into.matrix[static_cast<size_t>(row.role)] = matrix;
+    bound_.push_back(info);
+  }
+
+  /// A tensor that nothing uses would change what the model computes, if nibble knew it.
+  void refuse_unused(const Arch& arch) const {
+    if (bound_.size() == file_.tensors().size()) return;
+    for (const TensorInfo& info : file_.tensors()) {
+      if (std::find(bound_.begin(), bound_.end(), &info) != bound_.end()) continue;
+      fail(ErrorCode::unsupported, "{}: tensor {}: expected one that {} models have, got another",
+           file_.path(), info.name, arch.name);
+    }
   }
 
  private:
@@ -133,6 +145,7 @@ class Binder {
   const TensorFile& file_;
   const ModelConfig& config_;
   Weights& out_;
+  std::vector<const TensorInfo*> bound_;
 };
 
 std::string layer_name(std::string_view pattern, int64_t layer) {
@@ -182,6 +195,7 @@ Weights bind_weights(const TensorFile& file, const Arch& arch, ModelConfig& conf
                   weights.layers[i]);
     }
   }
+  binder.refuse_unused(arch);
   Matrix& output = weights.model.matrix[static_cast<size_t>(Role::output)];
   if (output.data == nullptr) {
     output = weights.model[Role::token_embd];

@@ -36,6 +36,15 @@ Sizes sizes_of(const Model& model, const KernelTable& kernels, const Widths& w) 
   return s;
 }
 
+/// Attention scratch of one thread.
+int64_t attend_floats(const Model& model, const KernelTable& kernels) {
+  int64_t most = 0;
+  for (const LayerSpec& s : model.config.layers) {
+    most = std::max(most, kernels.attend_scratch(s.n_head / s.n_head_kv, s.head_dim_v));
+  }
+  return align16(most);
+}
+
 }  // namespace
 
 Widths Widths::of(const ModelConfig& config) {
@@ -58,7 +67,8 @@ int64_t Workspace::bytes(const Model& model, const KernelTable& kernels, int n_t
   const Sizes s = sizes_of(model, kernels, w);
   return n_rows * s.per_row +
          static_cast<int64_t>(sizeof(float)) *
-             (n_logits * model.config.n_vocab + n_threads * w.input);
+             (n_logits * model.config.n_vocab +
+              n_threads * (align16(w.input) + attend_floats(model, kernels)));
 }
 
 void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_threads,
@@ -80,11 +90,7 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
   hidden.reserve(n_hidden * widths.embd);
   row_stride = align16(widths.input);
   row.reserve(n_threads * row_stride);
-  attend_stride = 0;
-  for (const LayerSpec& layer : config.layers) {
-    attend_stride = std::max(attend_stride, align16(kernels.attend_scratch(
-                                                layer.n_head / layer.n_head_kv, layer.head_dim_v)));
-  }
+  attend_stride = attend_floats(model, kernels);
   attend.reserve(n_threads * attend_stride);
   cos_sin.resize(config.ropes.size());
   const float* factors = model.weights.model.vector(Role::rope_freqs);
@@ -93,8 +99,8 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
     if (freqs.size() <= i) freqs.push_back(rope_freqs(config.ropes[i], factors));
   }
   logit_rows.reserve(static_cast<size_t>(std::max(n_rows, n_logits)));
-  const size_t phases = config.layers.size() * 5 + 1;
-  if (counters.size() != phases) counters = std::vector<Counter>(phases);
+  const size_t phases = config.layers.size() * kPhasesPerLayer + 1;
+  if (counters.size() != phases) counters = std::vector<TileCounter>(phases);
 }
 
 }  // namespace nibble

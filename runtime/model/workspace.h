@@ -1,12 +1,12 @@
 #pragma once
 // Scratch memory of one forward pass, reserved before it starts.
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "runtime/model/buffer.h"
 #include "runtime/model/model.h"
+#include "runtime/threads/team.h"
 
 namespace nibble {
 
@@ -34,14 +34,15 @@ struct Workspace {
   Widths widths;
   Buffer<float> x;        // [rows, embd]  the residual stream
   Buffer<float> branch;   // [rows, embd]  what a block adds to it
-  Buffer<float> q;        // [rows, widths.q]
-  Buffer<float> k;        // [rows, widths.kv_k]
-  Buffer<float> v;        // [rows, widths.kv_v]
-  Buffer<float> attn;     // [rows, widths.attn]
-  Buffer<float> gate;     // [rows, widths.ff]
-  Buffer<float> up;       // [rows, widths.ff]
-  Buffer<std::byte> act_q8;   // [rows, act_q8_stride]  prepared matmul inputs
-  Buffer<std::byte> act_f32;  // [rows, act_f32_stride]
+  // Rows stand as close as the layer at hand needs them; the widest layer gives the size.
+  Buffer<float> q;        // [rows, n_head * head_dim_k]
+  Buffer<float> k;        // [rows, n_head_kv * head_dim_k]
+  Buffer<float> v;        // [rows, n_head_kv * head_dim_v]
+  Buffer<float> attn;     // [rows, n_head * head_dim_v]
+  Buffer<float> gate;     // [rows, n_ff]
+  Buffer<float> up;       // [rows, n_ff]
+  Buffer<std::byte> act_q8;   // [rows, act_bytes(q8, columns)]  prepared matmul inputs
+  Buffer<std::byte> act_f32;  // [rows, act_bytes(f32, columns)]
   Buffer<float> logits;   // [n_logits, n_vocab]
   Buffer<float> hidden;   // [n_hidden, embd]
   Buffer<float> row;      // [threads, row_stride]  one normed row a thread
@@ -52,12 +53,9 @@ struct Workspace {
   int64_t row_stride = 0;
   int64_t attend_stride = 0;
 
-  /// Work counters, one a matmul or attention phase, each on its own cache line.
-  struct alignas(64) Counter {
-    std::atomic<int64_t> next{0};
-  };
-  std::vector<Counter> counters;
-  alignas(64) bool stop = false;  // written by thread 0 before a barrier, read after it
+  /// Phases of a layer whose tiles are dealt out: qkv, attention, output, gate and up, down.
+  static constexpr size_t kPhasesPerLayer = 5;
+  std::vector<TileCounter> counters;  // kPhasesPerLayer a layer, one for the output head
 };
 
 }  // namespace nibble

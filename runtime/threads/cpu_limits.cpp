@@ -19,15 +19,6 @@ constexpr int kMaxCpus = 8192;
 constexpr size_t kFileBytes = 4096;
 constexpr size_t kPathBytes = 1024;
 
-// The beginning of a small file in /proc or /sys; empty if it cannot be read.
-std::string_view read_small_file(const char* path, char (&buffer)[kFileBytes]) noexcept {
-  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return {};
-  const ssize_t n = ::read(fd, buffer, sizeof(buffer));
-  ::close(fd);
-  return n > 0 ? std::string_view(buffer, static_cast<size_t>(n)) : std::string_view();
-}
-
 // CPUs paid for by the process's cgroup and all its ancestors; 0 if there is no limit.
 int cgroup_quota() noexcept {
   char text[kFileBytes];
@@ -72,6 +63,14 @@ int cores_in_affinity_mask() noexcept {
 }
 
 }  // namespace
+
+std::string_view read_small_file(const char* path, std::span<char> buffer) noexcept {
+  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+  ::close(fd);
+  return n > 0 ? std::string_view(buffer.data(), static_cast<size_t>(n)) : std::string_view();
+}
 
 int quota_of_cpu_max(std::string_view line) noexcept {
   const char* end = line.data() + line.size();

@@ -1,8 +1,12 @@
 #pragma once
 // What the machine and the process's cgroup say about CPUs, as text and as numbers.
+#include <span>
 #include <string_view>
 
 namespace nibble {
+
+/// The beginning of a small file in /proc or /sys, in `buffer`; empty if it cannot be read.
+std::string_view read_small_file(const char* path, std::span<char> buffer) noexcept;
 
 /// CPUs that a cgroup v2 cpu.max line pays for, rounded up: "150000 100000" -> 2. 0 means no limit
 /// ("max 100000") or a line that is none.

@@ -56,9 +56,7 @@ ModelConfig read_config(const HParams& hp) {
   global.kind = RopeKind::halves;
   global.dim = config.layers[0].head_dim_k;
   global.freq_base = hp.number_or("rope.freq_base", 1e6, 1.0, 1e12);
-  if (hp.text_or("rope.scaling.type", "none") == "linear") {
-    global.freq_scale = 1.0 / hp.number("rope.scaling.factor", 1e-6, 1e6);
-  }
+  global.freq_scale = hp.rope_freq_scale();
   RopeSpec local = global;
   local.freq_base = hp.number_or("rope.freq_base_swa", kLocalFreqBase, 1.0, 1e12);
   local.freq_scale = 1.0;

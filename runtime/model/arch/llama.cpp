@@ -50,13 +50,7 @@ ModelConfig read_config(const HParams& hp) {
                            HParams::kMaxHeadDim);
   rope.freq_base = hp.number_or("rope.freq_base", 10000.0, 1.0, 1e12);
   rope.freq_factors = true;  // where the file has rope_freqs.weight
-  const std::string_view scaling = hp.text_or("rope.scaling.type", "none");
-  if (scaling == "linear") {
-    rope.freq_scale = 1.0 / hp.number("rope.scaling.factor", 1e-6, 1e6);
-  } else if (scaling != "none") {
-    fail(ErrorCode::unsupported, "{}: key llama.rope.scaling.type: expected none or linear, got {}",
-         hp.meta().file(), scaling);
-  }
+  rope.freq_scale = hp.rope_freq_scale();
   config.ropes.push_back(rope);
   return config;
 }

@@ -84,7 +84,9 @@ class CommandCase(unittest.TestCase):
         for command, args in COMMANDS.items():
             with self.subTest(command=command, file=name):
                 path = str(self.work / name)
-                self.assert_refused([a.replace("{}", path) for a in args], MODEL_ERROR, name, *named)
+                # `tokenize` needs a vocabulary only, so it does not ask for the architecture.
+                words = [] if command == "tokenize" else named
+                self.assert_refused([a.replace("{}", path) for a in args], MODEL_ERROR, name, *words)
 
 
 class BadInputTest(CommandCase):
@@ -108,7 +110,7 @@ class BadInputTest(CommandCase):
         for flags, named in [
                 (["--temp", "hot"], "hot"), (["--temp", "nan"], "nan"), (["--top-p", "-1"], "-1"),
                 (["-c", "-5"], "-5"), (["-c", "99999999999999999999"], "9999"), (["-t", "x"], "x"),
-                (["-n"], "-n"), (["--samplers", "nonsense"], "nonsense"),
+                (["-n"], "--predict"), (["--samplers", "nonsense"], "nonsense"),
                 (["--logit-bias", "5"], "5"), (["-ctk", "q7"], "q7"),
                 (["--no-such-flag"], "--no-such-flag")]:
             with self.subTest(flags=flags):

@@ -30,10 +30,10 @@ fi
 # A network namespace of its own has no interface; where the kernel refuses one, the trace test holds.
 alone=
 if unshare -rn true 2>/dev/null; then alone='unshare -rn'; fi
-answer=$(echo 'What is the capital of France?' |
+answer=$(echo 'What is the tallest mountain on Earth?' |
   $alone env -i HOME="$work/home" PATH=/usr/bin:/bin ./chat --temp 0 -n 24)
 echo "${alone:-without a namespace}: $answer"
 case $answer in
-  *Paris*) ;;
-  *) echo 'expected an answer that names Paris'; exit 1 ;;
+  *Everest*) ;;
+  *) echo 'expected an answer that names Everest'; exit 1 ;;
 esac

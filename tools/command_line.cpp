@@ -104,7 +104,7 @@ std::vector<std::string> CommandLine::normalize(std::span<const std::string> arg
     if (!options_ended && is_single_dash_word(arg)) {
       for (const Option& option : options_) {
         for (const std::string& name : split_names(option.names)) {
-          if (!is_single_dash_word(name)) continue;
+          if (name.compare(0, 2, "--") == 0) continue;
           if (arg == name) replaced = long_name(option);
           if (arg.compare(0, name.size() + 1, name + "=") == 0) {
             replaced = long_name(option) + arg.substr(name.size());
@@ -164,10 +164,13 @@ bool CommandLine::parse(std::span<const std::string> args) const {
   try {
     app.parse(reversed);
   } catch (const CLI::ArgumentMismatch& e) {
-    const std::string what = e.what();
-    usage_error(
-        fmt::format("nibble {}: {} needs a value", command_.name, what.substr(0, what.find(':'))),
-        fmt::format("`nibble {} --help` shows what each option takes", command_.name));
+    const std::string what = e.what();  // "--long-name: ..."
+    std::string name = what.substr(0, what.find(':'));
+    for (const Option& option : options_) {
+      if (long_name(option) == name) name = option.names;
+    }
+    usage_error(fmt::format("nibble {}: {} needs a value", command_.name, name),
+                fmt::format("`nibble {} --help` shows what each option takes", command_.name));
   } catch (const CLI::ParseError& e) {
     usage_error(fmt::format("nibble {}: {}", command_.name, e.what()));
   }

@@ -190,7 +190,9 @@ int run_chat(Chat& chat) {
       if (typed.text.empty()) note(chat, "Use Ctrl-D or /bye to exit.");
       continue;
     }
-    if (chat.history && !trim(typed.original).empty()) chat.input.remember(typed.original);
+    if (chat.history && !trim(typed.original).empty()) {
+      chat.input.remember(std::string(trim(typed.original)));
+    }
     handle_safely(chat, typed);
     const bool stopped = chat.interrupt.token().requested() && !chat.interrupt.terminated();
     if (stopped && !chat.interactive) return static_cast<int>(ExitCode::interrupted);

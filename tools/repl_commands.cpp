@@ -58,7 +58,7 @@ void cmd_help(Chat&, const std::string&) {
   std::string text = "Commands:\n";
   for (const ReplCommand& command : repl_commands()) {
     std::string left = "  ";
-    for (const std::string& name : names_of(command)) left += "/" + name + " ";
+    for (const std::string& name : names_of(command)) left += fmt::format("/{} ", name);
     left += command.arguments;
     text += fmt::format("{:<34} {}\n", left, command.help);
   }
@@ -299,8 +299,8 @@ std::vector<std::string> complete_line(const std::string& line) {
   }
   for (const ReplCommand& command : kCommands) {
     for (const std::string& name : names_of(command)) {
-      const std::string whole = "/" + name;
-      if (whole.compare(0, line.size(), line) == 0) out.push_back(whole + " ");
+      std::string whole = fmt::format("/{} ", name);
+      if (whole.compare(0, line.size(), line) == 0) out.push_back(std::move(whole));
     }
   }
   return out;

@@ -93,11 +93,10 @@ float float_value(std::string_view flag, std::string_view text, double low, doub
 std::vector<int64_t> int_list(std::string_view flag, std::string_view text, int64_t low,
                               int64_t high, bool units) {
   std::vector<int64_t> out;
-  for (const std::string& part : split_commas(text)) {
-    out.push_back(int_value(flag, part, low, high, units));
-  }
-  if (out.empty()) {
-    usage_error(fmt::format("{}: expected numbers separated by commas, got '{}'", flag, text));
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    out.push_back(int_value(flag, text.substr(begin, end - begin), low, high, units));
+    begin = end + 1;
   }
   return out;
 }

@@ -1,0 +1,286 @@
+"""Every subcommand on the real models: what it prints, and that the parts agree with each other."""
+import array
+import ast
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import time
+
+from support import GEMMA3, NIBBLE, SMOLLM2, ToolTest, gguf, main, model, require, run
+
+require(SMOLLM2, GEMMA3)
+M = model(SMOLLM2)
+G = model(GEMMA3)
+COMMANDS = ["chat", "run", "inspect", "tokenize", "logits", "perplexity", "bench"]
+TEXT = "/usr/share/common-licenses/GPL-3"
+
+
+def read_npy(path):
+    """(shape, rows as lists of floats): an independent reader."""
+    with open(path, "rb") as file:
+        data = file.read()
+    assert data[:8] == b"\x93NUMPY\x01\x00", data[:8]
+    length = int.from_bytes(data[8:10], "little")
+    assert (10 + length) % 64 == 0
+    header = ast.literal_eval(data[10:10 + length].decode())
+    assert header["descr"] == "<f4" and header["fortran_order"] is False
+    values = array.array("f", data[10 + length:])
+    rows, cols = header["shape"]
+    assert len(values) == rows * cols
+    return (rows, cols), [values[i * cols:(i + 1) * cols] for i in range(rows)]
+
+
+def unquote(text):
+    """The bytes that a quoted token stands for."""
+    return re.sub(rb"\\(x[0-9A-F]{2}|.)", lambda m: bytes([int(m[1][1:], 16)]) if len(m[1]) == 3 else
+                  {b"n": b"\n", b"t": b"\t", b"r": b"\r"}.get(m[1], m[1]), text[1:-1].encode())
+
+
+class Help(ToolTest):
+    def test_overview(self):
+        short = self.ok().decode()
+        self.assertIn("nibble chat", short)
+        self.assertNotIn("perplexity", short)
+        self.assertEqual(self.ok("help"), self.ok("--help"))
+        for command in COMMANDS:
+            self.assertIn(command, self.ok("help").decode())
+
+    def test_each_command(self):
+        everything = self.ok("help", "all").decode()
+        for command in COMMANDS:
+            text = self.ok(command, "--help").decode()
+            self.assertEqual(text, self.ok("help", command).decode())
+            self.assertIn(f"Usage: nibble {command}", text)
+            self.assertIn("Examples:\n", text)
+            self.assertIn(text, everything)
+            self.assertLessEqual(max(map(len, text.split("\n"))), 100)
+
+    def test_version(self):
+        self.assertRegex(self.ok("--version").decode(), r"^nibble \d+\.\d+\.\d+\n$")
+
+
+class Tokenize(ToolTest):
+    def test_ids(self):
+        self.assertEqual(self.ok("tokenize", "-m", M, "--ids", "Hello world"), b"19556 905\n")
+        self.assertEqual(self.ok("tokenize", M, "--ids", "Hello world"), b"19556 905\n")
+        self.assertEqual(self.ok("tokenize", "-m", M, "--ids", stdin=b"Hello world"),
+                         b"19556 905\n")
+        path = self.path("t.txt", b"Hello world")
+        self.assertEqual(self.ok("tokenize", "-m", M, "--ids", "-f", path), b"19556 905\n")
+        self.assertEqual(self.ok("tokenize", "-m", M, "--ids", ""), b"\n")
+
+    def test_bos(self):
+        with_bos = self.ok("tokenize", "-m", G, "--ids", "Hello").split()
+        without = self.ok("tokenize", "-m", G, "--ids", "--no-bos", "Hello").split()
+        self.assertEqual(with_bos, [b"2", *without])
+
+    def test_special(self):
+        self.assertEqual(self.ok("tokenize", "-m", M, "--ids", "--special", "<|im_end|>"), b"2\n")
+        self.assertGreater(len(self.ok("tokenize", "-m", M, "--ids", "<|im_end|>").split()), 1)
+
+    def test_listing(self):
+        self.assertEqual(self.ok("tokenize", "-m", M, "a\n\x1b"),
+                         b"     81  'a'\n    198  '\\n'\n    212  '\\x1B'\n")
+
+    def test_any_bytes(self):
+        """Gemma's vocabulary has a token for every byte."""
+        data = bytes(range(256))
+        listed = self.ok("tokenize", "-m", G, "--no-bos", "-f", self.path("b", data)).decode()
+        spelled = b"".join(unquote(line.lstrip().split("  ", 1)[1])
+                           for line in listed.rstrip("\n").split("\n"))
+        self.assertEqual(spelled, data)
+
+
+class Inspect(ToolTest):
+    def test_json(self):
+        info = json.loads(self.ok("inspect", M, "--json"))
+        self.assertTrue(info["runs"])
+        self.assertEqual(info["architecture"], "llama")
+        self.assertEqual(info["parameters"], 134515008)
+        self.assertEqual(info["bytes"], os.path.getsize(M))
+        self.assertEqual(len(info["tensors"]), 272)
+        self.assertEqual(info["tokenizer"]["tokens"], 49152)
+        self.assertIn("<|im_start|>user\nHello<|im_end|>", info["chat_template"]["sample"])
+        plan = info["memory_plan"]
+        self.assertEqual(plan["total"], plan["weights"] + plan["kv"] + plan["scratch"])
+        larger = json.loads(self.ok("inspect", M, "--json", "-c", "16k"))["memory_plan"]
+        self.assertEqual(larger["context"], 16384)
+        self.assertEqual(larger["kv"], 16384 * plan["kv_per_token"])
+        keys = {row["key"]: row for row in info["metadata"]}
+        self.assertEqual(keys["general.architecture"]["value"], "llama")
+        self.assertEqual(keys["tokenizer.ggml.tokens"]["count"], 49152)
+        self.assertEqual(len(keys["tokenizer.ggml.tokens"]["value"]), 16)
+        full = json.loads(self.ok("inspect", M, "--json", "--full"))
+        keys = {row["key"]: row for row in full["metadata"]}
+        self.assertEqual(len(keys["tokenizer.ggml.tokens"]["value"]), 49152)
+
+    def test_text(self):
+        text = self.ok("inspect", M).decode()
+        for part in ("runs here       yes", "Metadata (", "Tensors (272):", "blk.0.attn_q.weight"):
+            self.assertIn(part, text)
+
+    def test_model_without_template(self):
+        self.assertIsNone(json.loads(self.ok("inspect", G, "--json"))["chat_template"])
+
+    def test_what_does_not_run_is_still_described(self):
+        path = self.path("new.gguf", gguf({"general.architecture": "brandnew",
+                                           "general.name": "evil \033[2J name"}))
+        info = json.loads(self.ok("inspect", path, "--json"))
+        self.assertFalse(info["runs"])
+        self.assertIn("brandnew", info["problem"])
+        text = self.ok("inspect", path).decode()
+        self.assertIn("runs here       no", text)
+        self.assertNotIn("\033", text)
+
+
+class Logits(ToolTest):
+    def top(self, *args):
+        lines = self.ok("logits", *args).decode().splitlines()[1:]
+        return [(int(line.split()[1]), float(line.split()[2])) for line in lines]
+
+    def test_npy_agrees_with_top(self):
+        path = self.path("x.npy")
+        self.ok("logits", "-m", M, "--tokens", "504,3575,282,4649,314", "-o", path)
+        shape, rows = read_npy(path)
+        self.assertEqual(shape, (5, 49152))
+        top = self.top("-m", M, "--tokens", "504,3575,282,4649,314", "--top", "3")
+        self.assertEqual([t for t, _ in top],
+                         sorted(range(49152), key=lambda i: (-rows[4][i], i))[:3])
+        for token, logit in top:
+            self.assertAlmostEqual(rows[4][token], logit, places=4)
+        # A shorter prompt gives the same rows, bit for bit.
+        self.ok("logits", "-m", M, "--tokens", "504,3575", "-o", path)
+        self.assertEqual(read_npy(path)[1], rows[:2])
+
+    def test_text(self):
+        self.assertEqual(self.top("-m", M, "-p", "The capital of France is", "--top", "1")[0][0],
+                         7042)  # " Paris"
+
+    def test_reference_kernels(self):
+        fast = dict(self.top("-m", M, "--tokens", "504,3575,282", "--top", "3"))
+        slow = dict(self.top("-m", M, "--tokens", "504,3575,282", "--top", "3", "--isa",
+                             "reference"))
+        self.assertIn(next(iter(slow)), fast)
+        for token in set(fast) & set(slow):
+            self.assertAlmostEqual(fast[token], slow[token], delta=1.0)
+
+
+class Perplexity(ToolTest):
+    def test_two_chunks(self):
+        if not os.path.exists(TEXT):
+            self.skipTest(f"{TEXT} is not there")
+        done = run("perplexity", "-m", M, "-f", TEXT, "-c", "64", "--chunks", "3")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout.decode(),
+                         r"^\[1\]\d+\.\d{4},\[2\]\d+\.\d{4},\[3\]\d+\.\d{4},\n"
+                         r"Final estimate: PPL = \d+\.\d{4} \+/- \d+\.\d{5}\n$")
+        self.assertIn(b"3 chunks of 64 tokens, 93 scored", done.stderr)
+
+    def test_agrees_with_logits(self):
+        """One chunk of a model that adds BOS, recomputed from `tokenize` and `logits`."""
+        text = "Free software is a matter of liberty, not price. " * 3
+        printed = self.ok("perplexity", "-m", G, "-p", text, "-c", "16", "--chunks", "1").decode()
+        ids = self.ok("tokenize", "-m", G, "--ids", text).decode().split()[:16]
+        self.assertEqual(ids[0], "2")
+        path = self.path("x.npy")
+        self.ok("logits", "-m", G, "--tokens", ",".join(ids), "-o", path)
+        _, rows = read_npy(path)
+        total = 0
+        for position in range(8, 15):
+            row = rows[position]
+            highest = max(row)
+            total += highest + math.log(sum(math.exp(x - highest) for x in row)) - \
+                row[int(ids[position + 1])]
+        expected = math.exp(total / 7)
+        self.assertAlmostEqual(float(printed.split("PPL = ")[1].split()[0]), expected, delta=0.001)
+
+
+class Bench(ToolTest):
+    ARGS = ["bench", "-m", M, "-p", "16", "-n", "4", "-d", "0,8", "-r", "2", "-t", "1"]
+
+    def test_json(self):
+        rows = json.loads(self.ok(*self.ARGS, "-o", "json"))
+        self.assertEqual([(r["n_prompt"], r["n_gen"], r["n_depth"]) for r in rows],
+                         [(16, 0, 0), (0, 4, 0), (16, 0, 8), (0, 4, 8)])
+        for row in rows:
+            self.assertGreater(row["avg_ts"], 0)
+            self.assertGreaterEqual(row["stddev_ts"], 0)
+            self.assertEqual(len(row["samples_ts"]), 2)
+            self.assertEqual(row["n_threads"], 1)
+            self.assertGreater(row["read_bandwidth"], 1e8)
+            self.assertGreater(row["resident_bytes"], 0)
+        self.assertGreater(rows[0]["first_token_ns"], 0)
+        self.assertGreater(rows[1]["weight_bandwidth"], 0)
+
+    def test_tables(self):
+        self.assertEqual(len(self.ok(*self.ARGS, "-o", "csv").splitlines()), 5)
+        table = self.ok(*self.ARGS).decode()
+        self.assertIn("| pp16 |", table)
+        self.assertIn("| tg4 @ d8 |", table)
+
+
+class Run(ToolTest):
+    ASK = ["run", M, "What is the capital of France?", "--temp", "0", "-n", "12"]
+
+    def test_only_the_answer(self):
+        done = run(*self.ASK)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertTrue(done.stdout.endswith(b"\n"))
+        self.assertNotIn(b"\033", done.stdout)
+        self.assertNotIn(b"<|im_", done.stdout)
+        self.assertEqual(done.stdout, self.ok(*self.ASK))
+
+    def test_ways_to_give_the_prompt(self):
+        answer = self.ok(*self.ASK)
+        prompt = b"What is the capital of France?"
+        rest = ["--temp", "0", "-n", "12"]
+        path = self.path("p.txt", prompt + b"\n")
+        self.assertEqual(self.ok("run", M, *rest, stdin=prompt + b"\n"), answer)
+        self.assertEqual(self.ok("run", M, "-p", prompt.decode(), *rest), answer)
+        self.assertEqual(self.ok("run", "-m", M, prompt.decode(), *rest), answer)
+        self.assertEqual(self.ok("run", M, "-f", path, *rest), answer)
+        self.assertEqual(self.ok("run", M, "-f", "-", *rest, stdin=prompt), answer)
+        self.assertEqual(self.ok("run", M, "of France?", *rest, stdin=b"What is the capital"),
+                         self.ok("run", M, "What is the capital\nof France?", *rest))
+
+    def test_seed_and_length(self):
+        ask = ["run", M, "Tell me a story.", "-n", "8"]
+        self.assertEqual(self.ok(*ask, "-s", "1"), self.ok(*ask, "-s", "1"))
+        done = run(*ask, "-s", "1", "-v")
+        self.assertIn(b"eval count:           8 token(s)\n", done.stderr)
+
+    def test_threads_and_batches_do_not_change_the_answer(self):
+        answer = self.ok(*self.ASK)
+        for more in (["-t", "1"], ["-t", "3"], ["-ub", "1"], ["-ub", "7"]):
+            self.assertEqual(self.ok(*self.ASK, *more), answer, more)
+
+    def test_raw_and_base_model(self):
+        raw = self.ok("run", M, "--raw", "The capital of France is", "--temp", "0", "-n", "1")
+        self.assertEqual(raw, b" Paris\n")
+        self.assertTrue(self.ok("run", G, "The capital of France is", "--temp", "0", "-n", "4"))
+
+    def test_stop_and_bias(self):
+        raw = ["run", M, "--raw", "One, two, three, four,", "--temp", "0", "-n", "8"]
+        self.assertIn(b",", self.ok(*raw))
+        self.assertNotIn(b",", self.ok(*raw, "--stop", ","))
+        self.assertNotIn(b" Paris", self.ok("run", M, "--raw", "The capital of France is", "--temp",
+                                            "0", "-n", "1", "--logit-bias", "7042-inf"))
+
+    def test_interrupt(self):
+        for name, code in ((signal.SIGINT, 130), (signal.SIGTERM, 130)):
+            process = subprocess.Popen([NIBBLE, "run", M, "Tell me a long story.", "-s", "1",
+                                        "--logit-bias", "2-inf"], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+            os.read(process.stdout.fileno(), 1)  # the answer has begun
+            asked = time.monotonic()
+            process.send_signal(name)
+            process.communicate(timeout=60)
+            self.assertEqual(process.returncode, code)
+            self.assertLess(time.monotonic() - asked, 30)
+
+
+if __name__ == "__main__":
+    main()

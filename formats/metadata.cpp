@@ -77,8 +77,9 @@ struct Number {
 
   // Whether `digits` binary digits and an exponent hold the number.
   static bool has_digits(int64_t integer, int digits) {
-    const auto wide = static_cast<uint64_t>(integer);
-    const uint64_t magnitude = integer < 0 ? 0 - wide : wide;
+    // -(n + 1) + 1: the most negative number has no positive twin in int64_t.
+    const uint64_t magnitude =
+        integer < 0 ? static_cast<uint64_t>(-(integer + 1)) + 1 : static_cast<uint64_t>(integer);
     return magnitude == 0 || magnitude >> std::countr_zero(magnitude) < uint64_t{1} << digits;
   }
 };

@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kLanes = 8;
 constexpr size_t kScan = 64;     // tokens that one comparison with a threshold passes over
 constexpr size_t kBlock = 4096;  // tokens of one partial sum
+constexpr size_t kSorted = 256;  // candidates that are rather sorted than put into buckets
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 constexpr float kLargest = std::numeric_limits<float>::max();
 
@@ -38,28 +39,49 @@ float largest(const float* x, size_t n) noexcept {
   return out;
 }
 
+// out[i] = exp(clean(x[i]) * factor - max); portable_exp makes 0 of NaN and -infinity.
+void weigh_floats(const float* x, size_t n, double factor, double max, double* out) noexcept {
+  // Three loops, because compilers vectorize none that mixes the choices with the exponential. The
+  // first makes NaN "never", the second the largest float of +infinity.
+  for (size_t i = 0; i < n; ++i) {
+    const double value = double{x[i]} * factor - max;
+    out[i] = value > kExpZero ? value : kExpZero;
+  }
+  for (size_t i = 0; i < n; ++i) out[i] = out[i] < 0.0 ? out[i] : 0.0;
+  for (size_t i = 0; i < n; ++i) out[i] = portable_exp_in_range(out[i]);
+}
+
 bool larger(const Candidate& a, const Candidate& b) noexcept {
   return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 
-// Length of the shortest prefix in `before` order whose weights reach `mass`, the list ordered that
-// far; all of them if rounding leaves the sum short. Sorts piece by piece: most of a distribution's
-// mass is in few tokens.
-template <typename Before>
-size_t order_until(std::vector<Candidate>& list, double mass, Before before) {
+// Keeps the shortest prefix in `before` order whose weights reach `mass` and are not all 0; all if
+// rounding leaves the sum short. key(c) >= 0 never falls in that order: a long list is dropped into
+// buckets by it, and only the bucket in which the sum passes `mass` is sorted.
+template <typename Key, typename Before>
+void keep_until(std::vector<Candidate>& list, double mass, Key key, Before before) {
+  constexpr size_t kBuckets = 2048;
+  constexpr double kPerUnit = 64;
+  const auto bucket_of = [&](const Candidate& c) {
+    return static_cast<size_t>(std::min(key(c) * kPerUnit, double{kBuckets - 1}));
+  };
   double sum = 0;
-  size_t done = 0;
-  while (done < list.size()) {
-    const size_t end = std::min(list.size(), std::max<size_t>(256, done * 8));
-    const auto at = [&](size_t i) { return list.begin() + static_cast<std::ptrdiff_t>(i); };
-    if (end < list.size()) std::nth_element(at(done), at(end), list.end(), before);
-    std::sort(at(done), at(end), before);
-    for (; done < end; ++done) {
-      sum += list[done].weight;
-      if (sum >= mass) return done + 1;
-    }
+  auto from = list.begin();  // those before it are kept
+  auto to = list.end();
+  if (list.size() > kSorted) {
+    std::vector<double> sums(kBuckets);
+    for (const Candidate& c : list) sums[bucket_of(c)] += c.weight;
+    size_t last = 0;
+    while (last + 1 < kBuckets && (sums[last] <= 0 || sum + sums[last] < mass)) sum += sums[last++];
+    from = std::partition(from, to, [&](const Candidate& c) { return bucket_of(c) < last; });
+    to = std::partition(from, to, [&](const Candidate& c) { return bucket_of(c) == last; });
   }
-  return list.size();
+  std::sort(from, to, before);
+  while (from != to) {
+    sum += (from++)->weight;
+    if (sum > 0 && sum >= mass) break;
+  }
+  list.erase(from, list.end());
 }
 
 }  // namespace
@@ -167,9 +189,14 @@ void Candidates::sort_by_logit() {
   sorted_ = true;
 }
 
-double Candidates::weigh() {
+double Candidates::list_max() const noexcept {
   double max = -std::numeric_limits<double>::infinity();
   for (const Candidate& c : list_) max = std::max(max, c.logit);
+  return max;
+}
+
+double Candidates::weigh() {
+  const double max = list_max();
   double sum = 0;
   for (Candidate& c : list_) {
     c.weight = portable_exp(c.logit - max);
@@ -179,15 +206,13 @@ double Candidates::weigh() {
 }
 
 double Candidates::weight_sum(std::span<const float> logits, double max) const noexcept {
-  const auto weight = [&](size_t i) {
-    return portable_exp(clean(logits[i]) * per_temperature_ - max);
-  };
   std::array<double, kLanes> lane{};
-  size_t i = 0;
-  for (; i + kLanes <= logits.size(); i += kLanes) {
-    for (size_t j = 0; j < kLanes; ++j) lane[j] += weight(i + j);
+  std::array<double, kScan> weights;
+  for (size_t begin = 0; begin < logits.size(); begin += kScan) {
+    const size_t n = std::min(kScan, logits.size() - begin);
+    weigh_floats(logits.data() + begin, n, per_temperature_, max, weights.data());
+    for (size_t i = 0; i < n; ++i) lane[i % kLanes] += weights[i];
   }
-  for (size_t j = 0; i < logits.size(); ++i, ++j) lane[j] += weight(i);
   double sum = 0;
   for (const double v : lane) sum += v;
   return sum;
@@ -207,23 +232,27 @@ void Candidates::keep_top(int64_t k) {
 }
 
 void Candidates::keep_mass(double p) {
+  bool reached = false;
+  double target = 0;
   if (whole_) {
     // Almost always a few tokens reach it: look at those before listing the vocabulary.
-    const double target = p * weight_sum(logits_, whole_max());
-    for (const size_t k : {size_t{256}, size_t{4096}}) {
+    target = p * weight_sum(logits_, whole_max());
+    for (const size_t k : {kSorted, 16 * kSorted}) {
       if (k >= logits_.size()) break;
       select_top(k);
-      if (weigh() >= target) {
-        list_.resize(order_until(list_, target, larger));
-        return;
-      }
+      reached = weigh() >= target;
+      if (reached) break;
       whole_ = true;
     }
-    list();
   }
-  const double target = p * weigh();
-  list_.resize(order_until(list_, target, larger));
-  sorted_ = true;
+  if (!reached) {
+    list();
+    target = p * weigh();
+  }
+  const double max = list_max();
+  sorted_ = list_.size() <= kSorted;
+  keep_until(
+      list_, target, [max](const Candidate& c) { return max - c.logit; }, larger);
 }
 
 void Candidates::keep_ratio(double p) {
@@ -253,16 +282,16 @@ void Candidates::keep_typical(double p) {
   // -log p(x) - H = (log Z - x) - (log Z - E[x]) = E[x] - x: no logarithm is needed.
   list();
   const double sum = weigh();
-  double max = -std::numeric_limits<double>::infinity();
-  for (const Candidate& c : list_) max = std::max(max, c.logit);
+  const double max = list_max();
   double products = 0;
   for (const Candidate& c : list_) products += c.weight * std::max(c.logit - max, -1e4);
   const double mean = max + products / sum;
-  const auto nearer = [mean](const Candidate& a, const Candidate& b) {
-    const double da = std::abs(a.logit - mean), db = std::abs(b.logit - mean);
+  const auto distance = [mean](const Candidate& c) { return std::abs(c.logit - mean); };
+  const auto nearer = [distance](const Candidate& a, const Candidate& b) {
+    const double da = distance(a), db = distance(b);
     return da != db ? da < db : a.id < b.id;
   };
-  list_.resize(order_until(list_, p * sum, nearer));
+  keep_until(list_, p * sum, distance, nearer);
   sorted_ = false;
 }
 

@@ -60,7 +60,8 @@ class Candidates {
   double weight_sum(std::span<const float> logits, double max) const noexcept;
   int32_t whole_at(double u) const;
   void select_top(size_t k);  // list_ becomes the k largest, sorted
-  double weigh();             // fills the weights of list_; returns their sum
+  double list_max() const noexcept;
+  double weigh();  // fills the weights of list_; returns their sum
   void sort_by_logit();
 
   std::span<const float> logits_;  // [n_vocab] the caller's, or changed_

@@ -1,6 +1,7 @@
 #pragma once
 // exp for arguments <= 0 out of IEEE additions and multiplications only, so that a token drawn from
-// a seed does not depend on the C library or on what the CPU fuses. Branch-free: loops vectorize.
+// a seed does not depend on the C library or on what the CPU fuses. Without a branch: loops
+// over portable_exp_in_range vectorize.
 //   x = n ln 2 + r, |r| <= ln 2 / 2;  exp(x) = 2^n exp(r), exp(r) by its Taylor series to r^12
 // The series' rest is below (ln 2 / 2)^13 / 13! = 1.7e-16; with rounding the result is within
 // 4 units in the last place of a double.
@@ -9,17 +10,18 @@
 
 namespace nibble {
 
-/// Precondition: x <= 0 (-infinity gives 0). Results below 1e-304 are 0.
-inline double portable_exp(double x) noexcept {
-  constexpr double kLowest = -700.0;
+/// 2^-1023, which portable_exp takes for 0.
+inline constexpr double kExpZero = -0x1.62e42fefa39efp+9 * 1023 / 1024;
+
+/// Precondition: kExpZero <= x <= 0. At kExpZero the exponent field and so the result is 0.
+inline double portable_exp_in_range(double x) noexcept {
   constexpr double kLog2e = 0x1.71547652b82fep+0;
-  constexpr double kLn2High = 0x1.62e42fefap-1;  // 36 bits: n * kLn2High is exact
+  constexpr double kLn2High = 0x1.62e42fefap-1;  // 37 bits: n * kLn2High is exact
   constexpr double kLn2Low = 0x1.cf79abc9e3b3ap-40;
   constexpr double kShift = 0x1.8p52;  // adding it rounds to an integer, held in the low bits
-  const double in = x < kLowest ? kLowest : x;
-  const double shifted = in * kLog2e + kShift;
+  const double shifted = x * kLog2e + kShift;
   const double n = shifted - kShift;
-  const double r = (in - n * kLn2High) - n * kLn2Low;
+  const double r = (x - n * kLn2High) - n * kLn2Low;
   double sum = 1.0 / 479001600;
   sum = sum * r + 1.0 / 39916800;
   sum = sum * r + 1.0 / 3628800;
@@ -34,8 +36,12 @@ inline double portable_exp(double x) noexcept {
   sum = sum * r + 1.0;
   sum = sum * r + 1.0;
   const uint64_t exponent = (std::bit_cast<uint64_t>(shifted) + 1023) << 52;
-  const double result = sum * std::bit_cast<double>(exponent);
-  return x < kLowest ? 0.0 : result;
+  return sum * std::bit_cast<double>(exponent);
+}
+
+/// Precondition: x <= 0 or NaN. 0 for NaN, -infinity and everything below kExpZero.
+inline double portable_exp(double x) noexcept {
+  return portable_exp_in_range(x > kExpZero ? x : kExpZero);
 }
 
 }  // namespace nibble

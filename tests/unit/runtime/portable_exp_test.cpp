@@ -24,7 +24,9 @@ TEST_CASE("portable_exp at the ends") {
   CHECK(portable_exp(0.0) == 1.0);
   CHECK(portable_exp(-0.0) == 1.0);
   CHECK(portable_exp(-700.0) == Approx(std::exp(-700.0)).epsilon(1e-14));
-  CHECK(portable_exp(-700.1) == 0.0);
+  CHECK(portable_exp(-708.0) == Approx(std::exp(-708.0)).epsilon(1e-14));
+  CHECK(portable_exp(-709.1) == 0.0);
+  CHECK(portable_exp(std::numeric_limits<double>::quiet_NaN()) == 0.0);
   CHECK(portable_exp(-1e300) == 0.0);
   CHECK(portable_exp(-std::numeric_limits<double>::infinity()) == 0.0);
 }

@@ -7,7 +7,7 @@ shift
 ctest --test-dir "$build" --output-on-failure --no-tests=error "$@"
 code=$?
 log=$build/Testing/Temporary/LastTest.log
-if skipped=$(grep -o 'SKIPPED: .*' "$log" 2>/dev/null | sort | uniq -c); then
+if skipped=$(grep -o 'SKIPPED: [^"<]*$' "$log" 2>/dev/null | sort | uniq -c); then
   printf 'Skipped, and why:\n%s\n' "$skipped"
 fi
 exit $code

@@ -90,10 +90,18 @@ std::shared_ptr<const Engine> Engine::open(const std::string& path, const Engine
   return engine;
 }
 
-int64_t Engine::n_vocab() const noexcept { return model_->config.n_vocab; }
-int64_t Engine::n_ctx_train() const noexcept { return model_->config.n_ctx_train; }
-int64_t Engine::n_embd() const noexcept { return model_->config.n_embd; }
-int64_t Engine::n_params() const noexcept { return model_->weights.n_params; }
+int64_t Engine::n_vocab() const noexcept {
+  return model_->config.n_vocab;
+}
+int64_t Engine::n_ctx_train() const noexcept {
+  return model_->config.n_ctx_train;
+}
+int64_t Engine::n_embd() const noexcept {
+  return model_->config.n_embd;
+}
+int64_t Engine::n_params() const noexcept {
+  return model_->weights.n_params;
+}
 
 std::string Engine::description() const {
   return fmt::format("{} {} {}", model_->config.arch, short_count(n_params()), main_type(file_));

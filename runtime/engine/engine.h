@@ -8,11 +8,11 @@
 
 #include "formats/tensor_file.h"
 #include "quant/kernels/kernels.h"
-#include "runtime/threads/cancel.h"
 #include "runtime/engine/memory_plan.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/text/chat.h"
 #include "runtime/text/tokenizer.h"
+#include "runtime/threads/cancel.h"
 
 namespace nibble {
 

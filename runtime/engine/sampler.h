@@ -19,16 +19,16 @@ namespace nibble {
 class Metadata;
 
 struct SamplerOptions {
-  float temperature = 0.8f;       // 0: greedy
-  int32_t top_k = 40;             // 0 or less: off
-  float top_p = 0.95f;            // 1: off
-  float min_p = 0.05f;            // 0: off
-  float typical_p = 1.0f;         // 1: off
-  int32_t repeat_last_n = 64;     // tokens the penalties look back on; -1: all, 0: none
-  float repeat_penalty = 1.0f;    // divides positive logits and multiplies negative ones
-  float frequency_penalty = 0.0f; // subtracted once per occurrence
-  float presence_penalty = 0.0f;  // subtracted once
-  uint64_t seed = 0;              // with random_seed: replaced by one from the system
+  float temperature = 0.8f;        // 0: greedy
+  int32_t top_k = 40;              // 0 or less: off
+  float top_p = 0.95f;             // 1: off
+  float min_p = 0.05f;             // 0: off
+  float typical_p = 1.0f;          // 1: off
+  int32_t repeat_last_n = 64;      // tokens the penalties look back on; -1: all, 0: none
+  float repeat_penalty = 1.0f;     // divides positive logits and multiplies negative ones
+  float frequency_penalty = 0.0f;  // subtracted once per occurrence
+  float presence_penalty = 0.0f;   // subtracted once
+  uint64_t seed = 0;               // with random_seed: replaced by one from the system
   bool random_seed = true;
   std::vector<std::pair<int32_t, float>> logit_bias;  // added first
   /// Order of the stages, by name; llama.cpp's spellings are taken too (typ_p, top-k, temp ...).
@@ -67,8 +67,8 @@ class Sampler {
   SamplerOptions options_;
   int32_t n_vocab_;
   uint64_t seed_;
-  uint64_t draws_ = 0;             // counter of the counter-based random generator
-  std::vector<size_t> order_;      // rows of the stage table
+  uint64_t draws_ = 0;         // counter of the counter-based random generator
+  std::vector<size_t> order_;  // rows of the stage table
   std::vector<int32_t> history_;
   std::unordered_map<int32_t, int32_t> counts_;  // of the last repeat_last_n of history_
   Candidates candidates_;

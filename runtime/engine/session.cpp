@@ -10,10 +10,8 @@
 namespace nibble {
 
 struct Session::Impl {
-  Impl(std::shared_ptr<const Engine> e, const SessionOptions& o, MemoryPlan p,
-       SequenceState first)
-      : engine(std::move(e)), options(o), plan(p), state(std::move(first)),
-        team(o.n_threads) {}
+  Impl(std::shared_ptr<const Engine> e, const SessionOptions& o, MemoryPlan p, SequenceState first)
+      : engine(std::move(e)), options(o), plan(p), state(std::move(first)), team(o.n_threads) {}
 
   std::shared_ptr<const Engine> engine;
   SessionOptions options;  // effective values
@@ -80,7 +78,8 @@ struct Session::Impl {
 Session::Session(std::shared_ptr<const Engine> engine, const SessionOptions& given) {
   SessionOptions options = given;
   if (options.n_ctx < 0 || options.n_ctx > HParams::kMaxContext) {
-    fail(ErrorCode::bad_argument, "n_ctx: expected 0 to {}, got {}", HParams::kMaxContext, options.n_ctx);
+    fail(ErrorCode::bad_argument, "n_ctx: expected 0 to {}, got {}", HParams::kMaxContext,
+         options.n_ctx);
   }
   if (options.n_batch < 1 || options.n_batch > (1 << 16)) {
     fail(ErrorCode::bad_argument, "n_batch: expected 1 to {}, got {}", 1 << 16, options.n_batch);
@@ -100,10 +99,10 @@ Session::Session(std::shared_ptr<const Engine> engine, const SessionOptions& giv
                             plan.weights, plan.kv, plan.scratch, plan.total(), plan.available),
                 "choose a smaller context or a smaller model");
   }
-  auto layout = std::make_shared<const KvLayout>(
-      KvLayout::of(engine->model().config, *options.kv_type));
-  impl_ = std::make_unique<Impl>(std::move(engine), options, plan,
-                                 SequenceState(std::move(layout)));
+  auto layout =
+      std::make_shared<const KvLayout>(KvLayout::of(engine->model().config, *options.kv_type));
+  impl_ =
+      std::make_unique<Impl>(std::move(engine), options, plan, SequenceState(std::move(layout)));
 }
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -129,9 +128,9 @@ SyncResult Session::sync(std::span<const int32_t> tokens, const CancelToken* can
   while (result.n_evaluated < todo) {
     if (cancel != nullptr && cancel->requested()) fail(ErrorCode::cancelled, "cancelled");
     const int64_t chunk = std::min(s.options.n_batch, todo - result.n_evaluated);
-    s.evaluate(tokens.subspan(static_cast<size_t>(keep + result.n_evaluated),
-                              static_cast<size_t>(chunk)),
-               false, cancel);
+    s.evaluate(
+        tokens.subspan(static_cast<size_t>(keep + result.n_evaluated), static_cast<size_t>(chunk)),
+        false, cancel);
     result.n_evaluated += chunk;
     if (on_progress) on_progress(result.n_evaluated, todo);
   }
@@ -167,19 +166,35 @@ std::span<const float> Session::logits() const noexcept {
           static_cast<size_t>(n_vocab)};
 }
 
-std::span<const int32_t> Session::tokens() const noexcept { return impl_->tokens; }
-int64_t Session::n_ctx() const noexcept { return impl_->n_ctx(); }
-int Session::n_threads() const noexcept { return impl_->team.size(); }
-void Session::rewind(int64_t n) { impl_->rewind(std::max<int64_t>(n, 0)); }
-const Engine& Session::engine() const noexcept { return *impl_->engine; }
-std::shared_ptr<const Engine> Session::engine_ptr() const noexcept { return impl_->engine; }
-const MemoryPlan& Session::plan() const noexcept { return impl_->plan; }
+std::span<const int32_t> Session::tokens() const noexcept {
+  return impl_->tokens;
+}
+int64_t Session::n_ctx() const noexcept {
+  return impl_->n_ctx();
+}
+int Session::n_threads() const noexcept {
+  return impl_->team.size();
+}
+void Session::rewind(int64_t n) {
+  impl_->rewind(std::max<int64_t>(n, 0));
+}
+const Engine& Session::engine() const noexcept {
+  return *impl_->engine;
+}
+std::shared_ptr<const Engine> Session::engine_ptr() const noexcept {
+  return impl_->engine;
+}
+const MemoryPlan& Session::plan() const noexcept {
+  return impl_->plan;
+}
 
 Session Session::fork() const {
   const Impl& s = *impl_;
   if (const int64_t left = available_memory(); left >= 0 && s.plan.kv > left) {
-    fail(ErrorCode::out_of_memory, "memory: keys and values of a second timeline {} bytes, "
-         "available {}", s.plan.kv, left);
+    fail(ErrorCode::out_of_memory,
+         "memory: keys and values of a second timeline {} bytes, "
+         "available {}",
+         s.plan.kv, left);
   }
   auto copy = std::make_unique<Impl>(s.engine, s.options, s.plan, s.state.fork());
   copy->tokens = s.tokens;

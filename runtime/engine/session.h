@@ -8,15 +8,15 @@
 #include <span>
 #include <vector>
 
-#include "runtime/threads/cancel.h"
 #include "runtime/engine/engine.h"
+#include "runtime/threads/cancel.h"
 
 namespace nibble {
 
 struct SessionOptions {
-  int64_t n_ctx = 0;      // positions; 0: the model's own, limited by the memory plan
-  int64_t n_batch = 512;  // rows of one forward pass at most
-  int n_threads = 0;      // 0: what suits the machine
+  int64_t n_ctx = 0;              // positions; 0: the model's own, limited by the memory plan
+  int64_t n_batch = 512;          // rows of one forward pass at most
+  int n_threads = 0;              // 0: what suits the machine
   std::optional<KvType> kv_type;  // of keys and values; none: the kernel table's default
 };
 

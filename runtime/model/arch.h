@@ -13,16 +13,35 @@ namespace nibble {
 /// What a tensor is for. Shapes follow from the role and the config (weights.cpp).
 enum class Role : uint8_t {
   // once a model
-  token_embd, output_norm, output, rope_freqs,
+  token_embd,
+  output_norm,
+  output,
+  rope_freqs,
   // once a layer
-  attn_norm, attn_q, attn_k, attn_v, attn_q_bias, attn_k_bias, attn_v_bias, attn_q_norm,
-  attn_k_norm, attn_output, attn_output_bias, attn_post_norm, ffn_norm, ffn_gate, ffn_up, ffn_down,
+  attn_norm,
+  attn_q,
+  attn_k,
+  attn_v,
+  attn_q_bias,
+  attn_k_bias,
+  attn_v_bias,
+  attn_q_norm,
+  attn_k_norm,
+  attn_output,
+  attn_output_bias,
+  attn_post_norm,
+  ffn_norm,
+  ffn_gate,
+  ffn_up,
+  ffn_down,
   ffn_post_norm,
   count
 };
 
 inline constexpr int kRoleCount = static_cast<int>(Role::count);
-inline constexpr bool is_layer_role(Role r) { return r >= Role::attn_norm; }
+inline constexpr bool is_layer_role(Role r) {
+  return r >= Role::attn_norm;
+}
 
 struct TensorName {
   Role role;

@@ -13,7 +13,9 @@ constexpr const Arch* kArchs[] = {
 };
 }  // namespace
 
-std::span<const Arch* const> all_archs() noexcept { return kArchs; }
+std::span<const Arch* const> all_archs() noexcept {
+  return kArchs;
+}
 
 const Arch* find_arch(std::string_view name) noexcept {
   for (const Arch* arch : kArchs) {

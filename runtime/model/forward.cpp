@@ -29,8 +29,14 @@ class Pass {
  public:
   Pass(const Model& model, const KernelTable& kernels, Team& team, Workspace& ws,
        std::span<const Row> rows, const CancelToken* cancel) noexcept
-      : model_(model), config_(model.config), kernels_(kernels), team_(team), ws_(ws), rows_(rows),
-        n_rows_(static_cast<int64_t>(rows.size())), cancel_(cancel) {
+      : model_(model),
+        config_(model.config),
+        kernels_(kernels),
+        team_(team),
+        ws_(ws),
+        rows_(rows),
+        n_rows_(static_cast<int64_t>(rows.size())),
+        cancel_(cancel) {
     for (TileCounter& c : ws.counters) c.reset();
     ws.logit_rows.clear();
     for (int64_t t = 0; t < n_rows_; ++t) {
@@ -93,8 +99,8 @@ class Pass {
     const Matrix* qkv[] = {&w[Role::attn_q], &w[Role::attn_k], &w[Role::attn_v]};
     norm_rows(thread, w.vector(Role::attn_norm), qkv);
     team_.barrier();
-    const Product products[] = {{qkv[0], ws_.q.data()}, {qkv[1], ws_.k.data()},
-                                {qkv[2], ws_.v.data()}};
+    const Product products[] = {
+        {qkv[0], ws_.q.data()}, {qkv[1], ws_.k.data()}, {qkv[2], ws_.v.data()}};
     matmul(products, n_rows_, phase);
     team_.barrier();
     const Range mine = share(n_rows_, thread);
@@ -146,8 +152,8 @@ class Pass {
     const Range mine = share(n_logits, thread);
     for (int64_t s = mine.begin; s < mine.end; ++s) {
       float* normed = scratch_row(thread);
-      kernels_.rms_norm(x_row(ws_.logit_rows[static_cast<size_t>(s)]),
-                        w.vector(Role::output_norm), n_embd, config_.norm_eps, normed);
+      kernels_.rms_norm(x_row(ws_.logit_rows[static_cast<size_t>(s)]), w.vector(Role::output_norm),
+                        n_embd, config_.norm_eps, normed);
       prepare(s, normed, n_embd, head);
     }
     if (thread == 0) write_hidden();
@@ -311,9 +317,7 @@ class Pass {
 
   const Row& row(int64_t t) const noexcept { return rows_[static_cast<size_t>(t)]; }
   float* x_row(int64_t t) const noexcept { return ws_.x.data() + t * config_.n_embd; }
-  float* scratch_row(int thread) const noexcept {
-    return ws_.row.data() + thread * ws_.row_stride;
-  }
+  float* scratch_row(int thread) const noexcept { return ws_.row.data() + thread * ws_.row_stride; }
   std::byte* act(ActLayout layout) const noexcept {
     return layout == ActLayout::q8 ? ws_.act_q8.data() : ws_.act_f32.data();
   }

@@ -2,8 +2,8 @@
 // The one forward pass. A batch is rows of (token, position, sequence), from one or several
 // sequences; each row says what is wanted of it. Decode is a batch of one row.
 //
-// A row's result depends on its own token and on the keys and values of its own sequence only, in an
-// order that no split into batches, chunks or threads changes.
+// A row's result depends on its own token and on the keys and values of its own sequence only, in
+// an order that no split into batches, chunks or threads changes.
 #include <cstdint>
 #include <span>
 

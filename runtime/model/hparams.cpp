@@ -85,6 +85,8 @@ double HParams::rope_freq_scale() const {
   return 1.0 / number("rope.scaling.factor", 1e-6, 1e6);
 }
 
-bool HParams::has(std::string_view key) const { return meta_.find(full(key)) != nullptr; }
+bool HParams::has(std::string_view key) const {
+  return meta_.find(full(key)) != nullptr;
+}
 
 }  // namespace nibble

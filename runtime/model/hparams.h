@@ -20,7 +20,7 @@ class HParams {
   // Errors (all): bad_file; the message names file, key, the range and what was there.
   int64_t integer(std::string_view key, int64_t lo, int64_t hi) const;  // required
   int64_t integer_or(std::string_view key, int64_t otherwise, int64_t lo, int64_t hi) const;
-  double number(std::string_view key, double lo, double hi) const;      // required, finite
+  double number(std::string_view key, double lo, double hi) const;  // required, finite
   double number_or(std::string_view key, double otherwise, double lo, double hi) const;
   std::string_view text_or(std::string_view key, std::string_view otherwise) const;
   /// One number for all layers or an array with one a layer.

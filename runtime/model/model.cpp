@@ -17,10 +17,10 @@ Model load_model(const TensorFile& file) {
       if (!known.empty()) known += ", ";
       known += a->name;
     }
-    throw Error(ErrorCode::unsupported,
-                fmt::format("{}: architecture: expected one of {}, got {}", file.path(), known,
-                            *name),
-                "choose a model of an architecture that nibble runs");
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("{}: architecture: expected one of {}, got {}", file.path(), known, *name),
+        "choose a model of an architecture that nibble runs");
   }
   Model model;
   model.config = arch->read_config(HParams(file.meta(), *name));

@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::align_val_t kPageAlign{64};
 
-int64_t align64(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+int64_t align64(int64_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
 
 std::shared_ptr<std::byte> new_page(int64_t bytes) {
   void* memory = ::operator new(static_cast<size_t>(bytes), kPageAlign, std::nothrow);

@@ -17,7 +17,7 @@ struct KvLayout {
   struct Layer {
     int64_t k_offset;  // of head 0, in bytes from the start of the page
     int64_t v_offset;
-    int64_t k_head;    // bytes from one head's slab to the next
+    int64_t k_head;  // bytes from one head's slab to the next
     int64_t v_head;
   };
   KvType type = KvType::f16;

@@ -21,28 +21,44 @@ struct Shape {
 /// What a role's tensor must look like. Vectors have one row.
 Shape expected_shape(Role role, const ModelConfig& c, const LayerSpec& s) {
   switch (role) {
-    case Role::token_embd: return {c.n_vocab, c.n_embd};
-    case Role::output: return {c.n_vocab, c.n_embd};
-    case Role::output_norm: return {1, c.n_embd};
-    case Role::rope_freqs: return {1, c.ropes.empty() ? 0 : c.ropes[0].dim / 2};
+    case Role::token_embd:
+      return {c.n_vocab, c.n_embd};
+    case Role::output:
+      return {c.n_vocab, c.n_embd};
+    case Role::output_norm:
+      return {1, c.n_embd};
+    case Role::rope_freqs:
+      return {1, c.ropes.empty() ? 0 : c.ropes[0].dim / 2};
     case Role::attn_norm:
     case Role::attn_post_norm:
     case Role::attn_output_bias:
     case Role::ffn_norm:
-    case Role::ffn_post_norm: return {1, c.n_embd};
-    case Role::attn_q: return {s.n_head * s.head_dim_k, c.n_embd};
-    case Role::attn_k: return {s.n_head_kv * s.head_dim_k, c.n_embd};
-    case Role::attn_v: return {s.n_head_kv * s.head_dim_v, c.n_embd};
-    case Role::attn_q_bias: return {1, s.n_head * s.head_dim_k};
-    case Role::attn_k_bias: return {1, s.n_head_kv * s.head_dim_k};
-    case Role::attn_v_bias: return {1, s.n_head_kv * s.head_dim_v};
+    case Role::ffn_post_norm:
+      return {1, c.n_embd};
+    case Role::attn_q:
+      return {s.n_head * s.head_dim_k, c.n_embd};
+    case Role::attn_k:
+      return {s.n_head_kv * s.head_dim_k, c.n_embd};
+    case Role::attn_v:
+      return {s.n_head_kv * s.head_dim_v, c.n_embd};
+    case Role::attn_q_bias:
+      return {1, s.n_head * s.head_dim_k};
+    case Role::attn_k_bias:
+      return {1, s.n_head_kv * s.head_dim_k};
+    case Role::attn_v_bias:
+      return {1, s.n_head_kv * s.head_dim_v};
     case Role::attn_q_norm:
-    case Role::attn_k_norm: return {1, s.head_dim_k};
-    case Role::attn_output: return {c.n_embd, s.n_head * s.head_dim_v};
+    case Role::attn_k_norm:
+      return {1, s.head_dim_k};
+    case Role::attn_output:
+      return {c.n_embd, s.n_head * s.head_dim_v};
     case Role::ffn_gate:
-    case Role::ffn_up: return {s.n_ff, c.n_embd};
-    case Role::ffn_down: return {c.n_embd, s.n_ff};
-    case Role::count: break;
+    case Role::ffn_up:
+      return {s.n_ff, c.n_embd};
+    case Role::ffn_down:
+      return {c.n_embd, s.n_ff};
+    case Role::count:
+      break;
   }
   return {0, 0};
 }
@@ -61,8 +77,10 @@ bool is_vector(Role role) {
     case Role::attn_k_bias:
     case Role::attn_v_bias:
     case Role::attn_q_norm:
-    case Role::attn_k_norm: return true;
-    default: return false;
+    case Role::attn_k_norm:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -78,21 +96,23 @@ Matrix checked_matrix(const TensorFile& file, const TensorInfo& info, Shape want
   const DTypeInfo* type = find_dtype(info.type_id);
   if (type == nullptr) {
     const char* name = dtype_ecosystem_name(info.type_id);
-    throw Error(ErrorCode::unsupported,
-                fmt::format("{}: tensor {}: expected a type that nibble decodes, got {}",
-                            file.path(), info.name,
-                            name != nullptr ? name : fmt::format("type id {}", info.type_id)),
-                dtype_advice(info.type_id));
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("{}: tensor {}: expected a type that nibble decodes, got {}", file.path(),
+                    info.name, name != nullptr ? name : fmt::format("type id {}", info.type_id)),
+        dtype_advice(info.type_id));
   }
-  if (info.n_dims > 2 || want.rows == 0 || want.cols == 0 || info.rows() != want.rows || info.cols() != want.cols) {
+  if (info.n_dims > 2 || want.rows == 0 || want.cols == 0 || info.rows() != want.rows ||
+      info.cols() != want.cols) {
     const std::string wanted = want.rows == 1 ? fmt::format("[{}]", want.cols)
                                               : fmt::format("[{}, {}]", want.rows, want.cols);
     fail(ErrorCode::bad_file, "{}: tensor {}: expected {}, got {} {}", file.path(), info.name,
          wanted, type->name, shape_text(info));
   }
   if (info.cols() % type->block_len != 0) {
-    fail(ErrorCode::bad_file, "{}: tensor {}: expected rows of whole {} blocks of {}, got {} columns",
-         file.path(), info.name, type->name, type->block_len, info.cols());
+    fail(ErrorCode::bad_file,
+         "{}: tensor {}: expected rows of whole {} blocks of {}, got {} columns", file.path(),
+         info.name, type->name, type->block_len, info.cols());
   }
   return Matrix{file.data(info).data(), type->type, info.rows(), info.cols()};
 }
@@ -136,7 +156,8 @@ class Binder {
  private:
   const float* copy_vector(const Matrix& m) {
     std::unique_ptr<float[]> floats(new (std::nothrow) float[static_cast<size_t>(m.cols)]);
-    if (!floats) fail(ErrorCode::out_of_memory, "{}: no memory for {} floats", file_.path(), m.cols);
+    if (!floats)
+      fail(ErrorCode::out_of_memory, "{}: no memory for {} floats", file_.path(), m.cols);
     dequantize_row(m.type, m.data, m.cols, floats.get());
     out_.vectors.push_back(std::move(floats));
     return out_.vectors.back().get();
@@ -159,14 +180,16 @@ std::string layer_name(std::string_view pattern, int64_t layer) {
 void check_layer(const TensorFile& file, const ModelConfig& config, size_t i) {
   const LayerSpec& s = config.layers[i];
   if (s.n_head % s.n_head_kv != 0) {
-    fail(ErrorCode::bad_file, "{}: layer {}: expected heads in groups of {} key/value heads, got {}",
-         file.path(), i, s.n_head_kv, s.n_head);
+    fail(ErrorCode::bad_file,
+         "{}: layer {}: expected heads in groups of {} key/value heads, got {}", file.path(), i,
+         s.n_head_kv, s.n_head);
   }
   if (s.rope >= 0) {
     const RopeSpec& rope = config.ropes[static_cast<size_t>(s.rope)];
     if (rope.dim % 2 != 0 || rope.dim > s.head_dim_k) {
-      fail(ErrorCode::bad_file, "{}: layer {}: expected an even rope dimension of at most {}, got {}",
-           file.path(), i, s.head_dim_k, rope.dim);
+      fail(ErrorCode::bad_file,
+           "{}: layer {}: expected an even rope dimension of at most {}, got {}", file.path(), i,
+           s.head_dim_k, rope.dim);
     }
   }
 }

@@ -22,9 +22,9 @@ struct LayerWeights {
 };
 
 struct Weights {
-  LayerWeights model;                // token_embd, output_norm, output, rope_freqs
+  LayerWeights model;  // token_embd, output_norm, output, rope_freqs
   std::vector<LayerWeights> layers;
-  int64_t matrix_bytes = 0;          // read once a token: all matrices but the embedding
+  int64_t matrix_bytes = 0;  // read once a token: all matrices but the embedding
   int64_t n_params = 0;
 
   /// Where the vectors live; never reallocated after binding.

@@ -7,7 +7,9 @@ namespace nibble {
 
 namespace {
 
-int64_t align16(int64_t floats) { return (floats + 15) / 16 * 16; }
+int64_t align16(int64_t floats) {
+  return (floats + 15) / 16 * 16;
+}
 
 /// Radians a position for each rotated pair; see RopeSpec.
 std::vector<double> rope_freqs(const RopeSpec& rope, const float* factors) {
@@ -65,10 +67,9 @@ int64_t Workspace::bytes(const Model& model, const KernelTable& kernels, int n_t
                          int64_t n_rows, int64_t n_logits) {
   const Widths w = Widths::of(model.config);
   const Sizes s = sizes_of(model, kernels, w);
-  return n_rows * s.per_row +
-         static_cast<int64_t>(sizeof(float)) *
-             (n_logits * model.config.n_vocab +
-              n_threads * (align16(w.input) + attend_floats(model, kernels)));
+  return n_rows * s.per_row + static_cast<int64_t>(sizeof(float)) *
+                                  (n_logits * model.config.n_vocab +
+                                   n_threads * (align16(w.input) + attend_floats(model, kernels)));
 }
 
 void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_threads,

@@ -12,13 +12,13 @@ namespace nibble {
 
 /// Largest widths over all layers.
 struct Widths {
-  int64_t q = 0;          // n_head * head_dim_k
-  int64_t kv_k = 0;       // n_head_kv * head_dim_k
-  int64_t kv_v = 0;       // n_head_kv * head_dim_v
-  int64_t attn = 0;       // n_head * head_dim_v
+  int64_t q = 0;     // n_head * head_dim_k
+  int64_t kv_k = 0;  // n_head_kv * head_dim_k
+  int64_t kv_v = 0;  // n_head_kv * head_dim_v
+  int64_t attn = 0;  // n_head * head_dim_v
   int64_t ff = 0;
   int64_t embd = 0;
-  int64_t input = 0;      // widest input of any matmul
+  int64_t input = 0;  // widest input of any matmul
   static Widths of(const ModelConfig&);
 };
 
@@ -32,21 +32,21 @@ struct Workspace {
                        int64_t n_logits);
 
   Widths widths;
-  Buffer<float> x;        // [rows, embd]  the residual stream
-  Buffer<float> branch;   // [rows, embd]  what a block adds to it
+  Buffer<float> x;       // [rows, embd]  the residual stream
+  Buffer<float> branch;  // [rows, embd]  what a block adds to it
   // Rows stand as close as the layer at hand needs them; the widest layer gives the size.
-  Buffer<float> q;        // [rows, n_head * head_dim_k]
-  Buffer<float> k;        // [rows, n_head_kv * head_dim_k]
-  Buffer<float> v;        // [rows, n_head_kv * head_dim_v]
-  Buffer<float> attn;     // [rows, n_head * head_dim_v]
-  Buffer<float> gate;     // [rows, n_ff]
-  Buffer<float> up;       // [rows, n_ff]
-  Buffer<std::byte> act_q8;   // [rows, act_bytes(q8, columns)]  prepared matmul inputs
-  Buffer<std::byte> act_f32;  // [rows, act_bytes(f32, columns)]
-  Buffer<float> logits;   // [n_logits, n_vocab]
-  Buffer<float> hidden;   // [n_hidden, embd]
-  Buffer<float> row;      // [threads, row_stride]  one normed row a thread
-  Buffer<float> attend;   // [threads, attend_stride]
+  Buffer<float> q;                         // [rows, n_head * head_dim_k]
+  Buffer<float> k;                         // [rows, n_head_kv * head_dim_k]
+  Buffer<float> v;                         // [rows, n_head_kv * head_dim_v]
+  Buffer<float> attn;                      // [rows, n_head * head_dim_v]
+  Buffer<float> gate;                      // [rows, n_ff]
+  Buffer<float> up;                        // [rows, n_ff]
+  Buffer<std::byte> act_q8;                // [rows, act_bytes(q8, columns)]  prepared matmul inputs
+  Buffer<std::byte> act_f32;               // [rows, act_bytes(f32, columns)]
+  Buffer<float> logits;                    // [n_logits, n_vocab]
+  Buffer<float> hidden;                    // [n_hidden, embd]
+  Buffer<float> row;                       // [threads, row_stride]  one normed row a thread
+  Buffer<float> attend;                    // [threads, attend_stride]
   std::vector<Buffer<float>> cos_sin;      // a RopeSpec: [rows, dim/2, 2]
   std::vector<std::vector<double>> freqs;  // a RopeSpec: [dim/2], radians a position
   std::vector<int64_t> logit_rows;         // batch rows with logits, in order

@@ -26,9 +26,9 @@ inline std::string model_path(const std::string& name) {
 }  // namespace nibble::test
 
 /// Declares `var` with the model's path, or says loudly that the test did not run and returns.
-#define NIBBLE_MODEL_OR_SKIP(var, name)                                            \
-  const std::string var = nibble::test::model_path(name);                          \
-  if (var.empty()) {                                                               \
-    WARN("SKIPPED: model " << (name) << " is not in the cache; run `make test`");  \
-    return;                                                                        \
+#define NIBBLE_MODEL_OR_SKIP(var, name)                                           \
+  const std::string var = nibble::test::model_path(name);                         \
+  if (var.empty()) {                                                              \
+    WARN("SKIPPED: model " << (name) << " is not in the cache; run `make test`"); \
+    return;                                                                       \
   }

@@ -1,7 +1,7 @@
 #pragma once
 // A tiny seeded model of an architecture, as GGUF bytes: 2 layers (gemma3: 7, so that one is
-// global), widths that are not powers of two, grouped heads, F32 weights, a SentencePiece vocabulary
-// of bytes and a few letters. Enough to run the whole path in milliseconds.
+// global), widths that are not powers of two, grouped heads, F32 weights, a SentencePiece
+// vocabulary of bytes and a few letters. Enough to run the whole path in milliseconds.
 #include <functional>
 #include <string>
 #include <string_view>

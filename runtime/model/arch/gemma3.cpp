@@ -9,7 +9,7 @@ namespace nibble {
 
 namespace {
 
-constexpr int64_t kWindowPattern = 6;     // every sixth layer is global
+constexpr int64_t kWindowPattern = 6;  // every sixth layer is global
 constexpr double kLocalFreqBase = 10000.0;
 
 ModelConfig read_config(const HParams& hp) {
@@ -19,8 +19,7 @@ ModelConfig read_config(const HParams& hp) {
   config.n_ctx_train = hp.integer("context_length", 1, HParams::kMaxContext);
   config.norm_eps = static_cast<float>(hp.number("attention.layer_norm_rms_epsilon", 0.0, 1.0));
   config.embed_scale = static_cast<float>(std::sqrt(static_cast<double>(config.n_embd)));
-  config.logit_softcap =
-      static_cast<float>(hp.number_or("final_logit_softcapping", 0.0, 0.0, 1e6));
+  config.logit_softcap = static_cast<float>(hp.number_or("final_logit_softcapping", 0.0, 0.0, 1e6));
   const std::vector<int64_t> n_head =
       hp.per_layer("attention.head_count", n_layer, 1, HParams::kMaxHeads);
   const std::vector<int64_t> n_head_kv =
@@ -34,18 +33,18 @@ ModelConfig read_config(const HParams& hp) {
     LayerSpec layer;
     layer.n_head = n_head[i];
     layer.n_head_kv = n_head_kv[i];
-    layer.head_dim_k = hp.integer_or("attention.key_length", config.n_embd / n_head[i], 1,
-                                     HParams::kMaxHeadDim);
-    layer.head_dim_v = hp.integer_or("attention.value_length", layer.head_dim_k, 1,
-                                     HParams::kMaxHeadDim);
+    layer.head_dim_k =
+        hp.integer_or("attention.key_length", config.n_embd / n_head[i], 1, HParams::kMaxHeadDim);
+    layer.head_dim_v =
+        hp.integer_or("attention.value_length", layer.head_dim_k, 1, HParams::kMaxHeadDim);
     layer.n_ff = n_ff[i];
     layer.window = local ? window : 0;
     layer.rope = local ? 1 : 0;
     // The 27B model divides by sqrt(n_embd / n_head), all others by sqrt(key_length); its 62 layers
     // are how the ecosystem's files tell it apart.
-    const double divisor = n_layer == 62 ? static_cast<double>(config.n_embd) /
-                                               static_cast<double>(layer.n_head)
-                                         : static_cast<double>(layer.head_dim_k);
+    const double divisor =
+        n_layer == 62 ? static_cast<double>(config.n_embd) / static_cast<double>(layer.n_head)
+                      : static_cast<double>(layer.head_dim_k);
     layer.attn_scale = static_cast<float>(1.0 / std::sqrt(divisor));
     layer.attn_softcap = static_cast<float>(hp.number_or("attn_logit_softcapping", 0.0, 0.0, 1e6));
     layer.activation = Activation::gelu_tanh;

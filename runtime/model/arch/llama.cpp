@@ -16,8 +16,8 @@ ModelConfig read_config(const HParams& hp) {
   config.n_ctx_train = hp.integer("context_length", 1, HParams::kMaxContext);
   config.norm_eps = static_cast<float>(hp.number("attention.layer_norm_rms_epsilon", 0.0, 1.0));
   if (hp.integer_or("expert_count", 0, 0, 1 << 16) != 0) {
-    fail(ErrorCode::unsupported, "{}: key llama.expert_count: expected none, got a mixture of experts",
-         hp.meta().file());
+    fail(ErrorCode::unsupported,
+         "{}: key llama.expert_count: expected none, got a mixture of experts", hp.meta().file());
   }
   const std::vector<int64_t> n_head =
       hp.per_layer("attention.head_count", n_layer, 1, HParams::kMaxHeads);
@@ -33,10 +33,10 @@ ModelConfig read_config(const HParams& hp) {
     layer.n_head = n_head[i];
     layer.n_head_kv = n_head_kv[i];
     const int64_t width_over_heads = config.n_embd / n_head[i];
-    layer.head_dim_k = hp.integer_or("attention.key_length", width_over_heads, 1,
-                                     HParams::kMaxHeadDim);
-    layer.head_dim_v = hp.integer_or("attention.value_length", width_over_heads, 1,
-                                     HParams::kMaxHeadDim);
+    layer.head_dim_k =
+        hp.integer_or("attention.key_length", width_over_heads, 1, HParams::kMaxHeadDim);
+    layer.head_dim_v =
+        hp.integer_or("attention.value_length", width_over_heads, 1, HParams::kMaxHeadDim);
     layer.n_ff = n_ff[i];
     layer.window = hp.integer_or("attention.sliding_window", 0, 0, HParams::kMaxContext);
     layer.rope = 0;
@@ -46,8 +46,8 @@ ModelConfig read_config(const HParams& hp) {
 
   RopeSpec rope;
   rope.kind = RopeKind::adjacent;
-  rope.dim = hp.integer_or("rope.dimension_count", config.layers[0].head_dim_k, 2,
-                           HParams::kMaxHeadDim);
+  rope.dim =
+      hp.integer_or("rope.dimension_count", config.layers[0].head_dim_k, 2, HParams::kMaxHeadDim);
   rope.freq_base = hp.number_or("rope.freq_base", 10000.0, 1.0, 1e12);
   rope.freq_factors = true;  // where the file has rope_freqs.weight
   rope.freq_scale = hp.rope_freq_scale();

@@ -82,8 +82,12 @@ void check_model(const char* name) {
 
 }  // namespace
 
-TEST_CASE("SmolLM2: same request, same bits", "[model]") { check_model(test::kSmolLM2); }
-TEST_CASE("Gemma 3: same request, same bits", "[model]") { check_model(test::kGemma3); }
+TEST_CASE("SmolLM2: same request, same bits", "[model]") {
+  check_model(test::kSmolLM2);
+}
+TEST_CASE("Gemma 3: same request, same bits", "[model]") {
+  check_model(test::kGemma3);
+}
 
 TEST_CASE("rows of several sequences in one batch do not see each other", "[model]") {
   NIBBLE_MODEL_OR_SKIP(path, test::kSmolLM2);
@@ -100,11 +104,11 @@ TEST_CASE("rows of several sequences in one batch do not see each other", "[mode
   state_b.reserve(33);
   std::vector<Row> rows;
   for (size_t i = 0; i < 70; ++i) {  // interleaved
-    rows.push_back({a[i], static_cast<int64_t>(i), &state_a,
-                    i == 69 ? RowOutput::logits : RowOutput::none});
+    rows.push_back(
+        {a[i], static_cast<int64_t>(i), &state_a, i == 69 ? RowOutput::logits : RowOutput::none});
     if (i < 33) {
-      rows.push_back({b[i], static_cast<int64_t>(i), &state_b,
-                      i == 32 ? RowOutput::logits : RowOutput::none});
+      rows.push_back(
+          {b[i], static_cast<int64_t>(i), &state_b, i == 32 ? RowOutput::logits : RowOutput::none});
     }
   }
   Team team(2);
@@ -127,8 +131,8 @@ TEST_CASE("hidden rows stand beside logits rows", "[model]") {
   state.reserve(9);
   std::vector<Row> rows;
   for (size_t i = 0; i < 9; ++i) {
-    rows.push_back({ids[i], static_cast<int64_t>(i), &state,
-                    i == 8 ? RowOutput::logits : RowOutput::hidden});
+    rows.push_back(
+        {ids[i], static_cast<int64_t>(i), &state, i == 8 ? RowOutput::logits : RowOutput::hidden});
   }
   Team team(2);
   Workspace workspace;

@@ -71,7 +71,8 @@ TEST_CASE("every architecture runs on every kernel table as on the reference") {
       // F32 weights; keys and values are F16 (2^-11 relative) in SIMD tables, logits are O(1).
       double worst = 0;
       for (size_t k = 0; k < want.size(); ++k) {
-        worst = std::max(worst, std::abs(static_cast<double>(want[k]) - static_cast<double>(got[k])));
+        worst =
+            std::max(worst, std::abs(static_cast<double>(want[k]) - static_cast<double>(got[k])));
       }
       CHECK(worst < 0.02);
       CHECK(got == toy_logits(model, *tables[i], ids, 7, 3));
@@ -81,38 +82,72 @@ TEST_CASE("every architecture runs on every kernel table as on the reference") {
 }
 
 TEST_CASE("a hyperparameter that is absent, of another type or out of range is an error or runs") {
-  const std::vector<std::string> keys = {
-      "block_count", "context_length", "embedding_length", "feed_forward_length",
-      "attention.head_count", "attention.head_count_kv", "attention.key_length",
-      "attention.value_length", "rope.dimension_count", "attention.sliding_window",
-      "attention.layer_norm_rms_epsilon", "rope.freq_base"};
+  const std::vector<std::string> keys = {"block_count",
+                                         "context_length",
+                                         "embedding_length",
+                                         "feed_forward_length",
+                                         "attention.head_count",
+                                         "attention.head_count_kv",
+                                         "attention.key_length",
+                                         "attention.value_length",
+                                         "rope.dimension_count",
+                                         "attention.sliding_window",
+                                         "attention.layer_norm_rms_epsilon",
+                                         "rope.freq_base"};
   int errors = 0;
   int runs = 0;
   for (const Arch* arch : all_archs()) {
     for (const std::string& key : keys) {
       for (int kind = 0; kind < 14; ++kind) {
-        const std::string bytes = toy_model(
-            std::string(arch->name), {},
-            [&](GgufBuilder& b, std::string_view k, const std::string& full) {
-              if (k != key) return false;
-              switch (kind) {
-                case 0: break;  // absent
-                case 1: b.add_u32(full, 0); break;
-                case 2: b.add_u32(full, 1); break;
-                case 3: b.add_u32(full, 3); break;
-                case 4: b.add_u32(full, 0xffffffffu); break;
-                case 5: b.add_i32(full, -1); break;
-                case 6: b.add_u64(full, ~uint64_t{0}); break;
-                case 7: b.add_f32(full, std::numeric_limits<float>::quiet_NaN()); break;
-                case 8: b.add_f32(full, std::numeric_limits<float>::infinity()); break;
-                case 9: b.add_string(full, "2"); break;
-                case 10: b.add_bool(full, true); break;
-                case 11: b.add_i32s(full, {}); break;
-                case 12: b.add_i32s(full, {1, -5, 7}); break;
-                case 13: b.add_f32(full, 0.5f); break;
-              }
-              return true;
-            });
+        const std::string bytes =
+            toy_model(std::string(arch->name), {},
+                      [&](GgufBuilder& b, std::string_view k, const std::string& full) {
+                        if (k != key) return false;
+                        switch (kind) {
+                          case 0:
+                            break;  // absent
+                          case 1:
+                            b.add_u32(full, 0);
+                            break;
+                          case 2:
+                            b.add_u32(full, 1);
+                            break;
+                          case 3:
+                            b.add_u32(full, 3);
+                            break;
+                          case 4:
+                            b.add_u32(full, 0xffffffffu);
+                            break;
+                          case 5:
+                            b.add_i32(full, -1);
+                            break;
+                          case 6:
+                            b.add_u64(full, ~uint64_t{0});
+                            break;
+                          case 7:
+                            b.add_f32(full, std::numeric_limits<float>::quiet_NaN());
+                            break;
+                          case 8:
+                            b.add_f32(full, std::numeric_limits<float>::infinity());
+                            break;
+                          case 9:
+                            b.add_string(full, "2");
+                            break;
+                          case 10:
+                            b.add_bool(full, true);
+                            break;
+                          case 11:
+                            b.add_i32s(full, {});
+                            break;
+                          case 12:
+                            b.add_i32s(full, {1, -5, 7});
+                            break;
+                          case 13:
+                            b.add_f32(full, 0.5f);
+                            break;
+                        }
+                        return true;
+                      });
         INFO(arch->name << "." << key << " kind " << kind);
         try {
           const TensorFile file = open_tensor_memory(bytes_of(bytes), "toy.gguf");

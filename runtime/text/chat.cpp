@@ -63,7 +63,9 @@ ChatTemplate ChatTemplate::parse(std::string_view source) {
   return out;
 }
 
-const std::string& ChatTemplate::source() const noexcept { return impl_->source; }
+const std::string& ChatTemplate::source() const noexcept {
+  return impl_->source;
+}
 
 std::vector<PromptSegment> ChatTemplate::render(std::span<const ChatMessage> messages,
                                                 const ChatOptions& options) const {
@@ -86,9 +88,9 @@ std::vector<PromptSegment> ChatTemplate::render(std::span<const ChatMessage> mes
   std::vector<PromptSegment> segments;
   int64_t begin = 0;
   for (const jinja::Run& run : prompt.runs()) {
-    segments.push_back({prompt.bytes().substr(static_cast<size_t>(begin),
-                                              static_cast<size_t>(run.end - begin)),
-                        !run.user});
+    segments.push_back(
+        {prompt.bytes().substr(static_cast<size_t>(begin), static_cast<size_t>(run.end - begin)),
+         !run.user});
     begin = run.end;
   }
   return segments;

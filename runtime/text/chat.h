@@ -11,7 +11,7 @@
 namespace nibble {
 
 struct ChatMessage {
-  std::string role;     // "system", "user", "assistant", ...
+  std::string role;  // "system", "user", "assistant", ...
   std::string content;
 };
 
@@ -26,7 +26,7 @@ struct ChatOptions {
   bool add_generation_prompt = true;
   std::string bos_token;  // as text, for templates that write it
   std::string eos_token;
-  std::string date;       // for strftime_now, "2026-11-22" or "2026-11-22 14:30:00"; empty: now, UTC
+  std::string date;  // for strftime_now, "2026-11-22" or "2026-11-22 14:30:00"; empty: now, UTC
   /// Tool descriptions, a JSON array; empty: none.
   std::string tools_json;
   /// Further variables that a template may ask for (enable_thinking, ...): name and JSON value.
@@ -46,8 +46,8 @@ class ChatTemplate {
   /// system, user, assistant, tool and ipython count as message text too.
   /// Safe to call from several threads at once.
   /// Errors: bad_argument (the template refuses the conversation: "chat template: " and its own
-  /// raise_exception text; or a bad date, tools_json or variable); bad_file (the template fails, with
-  /// the line, or exceeds a step, depth, memory or output limit); unsupported.
+  /// raise_exception text; or a bad date, tools_json or variable); bad_file (the template fails,
+  /// with the line, or exceeds a step, depth, memory or output limit); unsupported.
   std::vector<PromptSegment> render(std::span<const ChatMessage> messages,
                                     const ChatOptions& options) const;
   const std::string& source() const noexcept;
@@ -65,8 +65,8 @@ class ChatTemplate {
 
 /// For a template without a system role: the system message, if it comes first, is put in front of
 /// the first user message, with an empty line between. Never done silently: the caller asks for it
-/// and says so to the user. Without a system message, a copy. Error: bad_argument if no user message
-/// follows.
+/// and says so to the user. Without a system message, a copy. Error: bad_argument if no user
+/// message follows.
 std::vector<ChatMessage> merge_system(std::span<const ChatMessage> messages);
 
 /// The text of a prompt, all segments joined.

@@ -70,7 +70,8 @@ Value own_attribute(Context& context, const Value& v, std::string_view name, boo
     case Kind::macro:
       if (name == "name") return Value(make_view(context.heap, v.macro->spec->name, false));
       break;
-    default: break;
+    default:
+      break;
   }
   if (const Native* method = find_method(v, name)) {
     return Value(static_cast<const Method*>(context.heap.make<Method>(Method{v, method})));
@@ -93,9 +94,9 @@ bool is_refused(const Value& v, std::string_view name) noexcept {
 }
 
 Value refused(Context& context, const Value& v, std::string_view name) {
-  return undefined_hint(context, context.heap.copy(fmt::format(
-                                     "access to attribute '{}' of '{}' object is unsafe.", name,
-                                     type_name(v))));
+  return undefined_hint(
+      context, context.heap.copy(fmt::format("access to attribute '{}' of '{}' object is unsafe.",
+                                             name, type_name(v))));
 }
 
 // v[key] where v has items; missing where it has none of this key.
@@ -224,8 +225,8 @@ Value get_slice(Context& context, const Value& v, const Value& start, const Valu
   if (v.is(Kind::sequence) && v.seq->flavour <= Flavour::tuple) {
     const SliceBounds b = slice_bounds(v.seq->count, start, stop, step);
     if (b.step == 1) {  // shares the items
-      return Value(heap.make<Seq>(
-          Seq{v.seq->flavour, v.seq->depth, b.count, v.seq->items + b.start, 0}));
+      return Value(
+          heap.make<Seq>(Seq{v.seq->flavour, v.seq->depth, b.count, v.seq->items + b.start, 0}));
     }
     std::vector<Value> items;
     heap.check_count(b.count, sizeof(Value));
@@ -253,8 +254,8 @@ Value get_path(Context& context, const Value& v, const Value& path) {
     const std::string_view part = rest.substr(0, rest.find('.'));
     int64_t index = 0;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), index);
-    const bool is_index = !part.empty() && part[0] != '-' && error == std::errc() &&
-                          end == part.data() + part.size();
+    const bool is_index =
+        !part.empty() && part[0] != '-' && error == std::errc() && end == part.data() + part.size();
     out = get_item(context, out,
                    is_index ? Value(index) : Value(make_view(context.heap, part, s->user)));
     if (part.size() == rest.size()) return out;
@@ -282,8 +283,12 @@ const Native* find_filter(std::string_view name) noexcept {
   return nullptr;
 }
 
-const Native* find_test(std::string_view name) noexcept { return find_in(tests(), name); }
-const Native* find_function(std::string_view name) noexcept { return find_in(functions(), name); }
+const Native* find_test(std::string_view name) noexcept {
+  return find_in(tests(), name);
+}
+const Native* find_function(std::string_view name) noexcept {
+  return find_in(functions(), name);
+}
 const Native* find_method(const Value& v, std::string_view name) noexcept {
   return find_in(v.is(Kind::string) ? str_methods() : object_methods(v), name);
 }
@@ -303,7 +308,9 @@ const Str* Call::text(size_t i) const {
   return joined(heap, given[i].str);
 }
 
-const Str* Call::self_str() const { return joined(heap, to_str(heap, self)); }
+const Str* Call::self_str() const {
+  return joined(heap, to_str(heap, self));
+}
 
 namespace {
 
@@ -342,8 +349,8 @@ void bind(Call& call) {
 
 }  // namespace
 
-Value invoke(Context& context, const Native& native, const Value& self,
-             std::span<const Value> args, std::span<const Keyword> named) {
+Value invoke(Context& context, const Native& native, const Value& self, std::span<const Value> args,
+             std::span<const Keyword> named) {
   context.heap.step();
   Call call{context, context.heap, native, self, {}, args, named};
   if (native.parameters != "*") bind(call);

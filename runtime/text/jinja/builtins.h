@@ -29,9 +29,9 @@ struct Call {
   Context& context;
   Heap& heap;
   const Native& native;
-  Value self;                     // what is filtered or tested; the object of a method
-  std::array<Value, 6> given;     // [parameters]; Kind::missing where nothing was given
-  std::span<const Value> args;    // as written; for rows whose parameters are "*"
+  Value self;                   // what is filtered or tested; the object of a method
+  std::array<Value, 6> given;   // [parameters]; Kind::missing where nothing was given
+  std::span<const Value> args;  // as written; for rows whose parameters are "*"
   std::span<const Keyword> named;
 
   bool has(size_t i) const noexcept { return !given[i].is(Kind::missing); }
@@ -63,8 +63,8 @@ const Native* find_function(std::string_view name) noexcept;
 const Native* find_method(const Value& v, std::string_view name) noexcept;
 
 /// Binds the arguments and runs. Errors: bad_file (arguments that do not fit; what run says).
-Value invoke(Context& context, const Native& native, const Value& self,
-             std::span<const Value> args, std::span<const Keyword> named);
+Value invoke(Context& context, const Native& native, const Value& self, std::span<const Value> args,
+             std::span<const Keyword> named);
 
 /// jinja2's obj.name, obj[key] and obj[start:stop:step]. Undefined where there is no such thing.
 Value get_attribute(Context& context, const Value& v, std::string_view name);

@@ -81,10 +81,14 @@ bool equals(Heap& heap, const Value& a, const Value& b, int depth) {
   switch (a.kind) {
     case Kind::missing:
     case Kind::undefined:
-    case Kind::none: return true;
-    case Kind::string: return equal_strs(heap, a.str, b.str);
-    case Kind::dict: return a.dict == b.dict || equal_dicts(heap, *a.dict, *b.dict, depth);
-    case Kind::range: return equal_ranges(*a.range, *b.range);
+    case Kind::none:
+      return true;
+    case Kind::string:
+      return equal_strs(heap, a.str, b.str);
+    case Kind::dict:
+      return a.dict == b.dict || equal_dicts(heap, *a.dict, *b.dict, depth);
+    case Kind::range:
+      return equal_ranges(*a.range, *b.range);
     case Kind::sequence: {
       if (a.seq == b.seq) return true;
       if (a.seq->flavour != b.seq->flavour || a.seq->count != b.seq->count ||
@@ -99,16 +103,21 @@ bool equals(Heap& heap, const Value& a, const Value& b, int depth) {
     case Kind::method:
       return a.method->function == b.method->function &&
              equals(heap, a.method->self, b.method->self, depth + 1);
-    default: return a.loop == b.loop;  // identity of whatever it points to
+    default:
+      return a.loop == b.loop;  // identity of whatever it points to
   }
 }
 
 bool compare(Heap& heap, CompareOp op, const Value& a, const Value& b) {
   switch (op) {
-    case CompareOp::eq: return equals(heap, a, b);
-    case CompareOp::ne: return !equals(heap, a, b);
-    case CompareOp::lt: return order(heap, op, a, b, 0) == -1;
-    case CompareOp::gt: return order(heap, op, a, b, 0) == 1;
+    case CompareOp::eq:
+      return equals(heap, a, b);
+    case CompareOp::ne:
+      return !equals(heap, a, b);
+    case CompareOp::lt:
+      return order(heap, op, a, b, 0) == -1;
+    case CompareOp::gt:
+      return order(heap, op, a, b, 0) == 1;
     case CompareOp::le: {
       const int c = order(heap, op, a, b, 0);
       return c == -1 || c == 0;
@@ -117,8 +126,10 @@ bool compare(Heap& heap, CompareOp op, const Value& a, const Value& b) {
       const int c = order(heap, op, a, b, 0);
       return c == 1 || c == 0;
     }
-    case CompareOp::in: return contains(heap, b, a);
-    case CompareOp::not_in: return !contains(heap, b, a);
+    case CompareOp::in:
+      return contains(heap, b, a);
+    case CompareOp::not_in:
+      return !contains(heap, b, a);
   }
   return false;
 }

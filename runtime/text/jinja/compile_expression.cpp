@@ -19,8 +19,8 @@ struct BinaryRow {
   BinaryOp operation;
 };
 constexpr BinaryRow kBinary[] = {
-    {"+", kSum, BinaryOp::add},         {"-", kSum, BinaryOp::sub},
-    {"*", kProduct, BinaryOp::mul},     {"/", kProduct, BinaryOp::div},
+    {"+", kSum, BinaryOp::add},           {"-", kSum, BinaryOp::sub},
+    {"*", kProduct, BinaryOp::mul},       {"/", kProduct, BinaryOp::div},
     {"//", kProduct, BinaryOp::floordiv}, {"%", kProduct, BinaryOp::mod},
     {"**", kPower, BinaryOp::pow},
 };
@@ -55,7 +55,11 @@ const BinaryRow* binary_op(const Token& token) {
 void Compiler::expression() {
   const int32_t begin = here();
   operators(kOr);
-  while (token().is_name("if")) conditional(begin);
+  // Each one is nested in the next, as the code that is moved about shows.
+  for (int chained = 0; token().is_name("if"); ++chained) {
+    if (depth_ + chained >= kMaxParseDepth) fail_depth();
+    conditional(begin);
+  }
 }
 
 // `value if condition [else other]`, where the code of value begins at `begin`.
@@ -302,7 +306,8 @@ void Compiler::subscript() {
   int32_t count = 0;
   bool is_slice = false;
   while (!token().is_op("]")) {
-    if (is_slice) fail_here("a slice beside other subscripts is not supported", ErrorCode::unsupported);
+    if (is_slice)
+      fail_here("a slice beside other subscripts is not supported", ErrorCode::unsupported);
     const auto part = [&] {  // of a slice; none where nothing stands
       if (token().is_op(":") || token().is_op("]") || token().is_op(",")) {
         constant(Value::none());
@@ -312,7 +317,8 @@ void Compiler::subscript() {
     };
     part();
     if (skip_op(":")) {
-      if (count > 0) fail_here("a slice beside other subscripts is not supported", ErrorCode::unsupported);
+      if (count > 0)
+        fail_here("a slice beside other subscripts is not supported", ErrorCode::unsupported);
       is_slice = true;
       part();
       if (skip_op(":")) {
@@ -346,7 +352,8 @@ void Compiler::one_argument(CallSpec& spec) {
   }
   if (token().is(TokenKind::name) && look().is_op("=")) {
     // Keyword values lie before those of *args on the stack.
-    if (spec.star) fail_here("a keyword argument after *args is not supported", ErrorCode::unsupported);
+    if (spec.star)
+      fail_here("a keyword argument after *args is not supported", ErrorCode::unsupported);
     ensure(!spec.star_star);
     spec.keywords.push_back(p_.name_id(any_name()));
     advance();
@@ -369,7 +376,9 @@ int32_t Compiler::arguments() {
   return static_cast<int32_t>(p_.calls.size() - 1);
 }
 
-void Compiler::call() { emit(Op::call, arguments()); }
+void Compiler::call() {
+  emit(Op::call, arguments());
+}
 
 void Compiler::native(Op op, const Native* found, std::string_view kind, std::string_view name,
                       int32_t call) {
@@ -390,7 +399,7 @@ void Compiler::filter() {
 
 void Compiler::filter_name() {
   if (!token().is(TokenKind::name)) fail_here("expected the name of a filter");
-  const std::string_view name = any_name();
+  const std::string name = any_name();
   const int32_t call = token().is_op("(") ? arguments() : kNoArguments;
   native(Op::filter, find_filter(name), "filter", name, call);
 }

@@ -38,7 +38,7 @@ void compile(std::string_view source, Program& program) {
   }
   program.source = normalize_newlines(source);
   program.calls.emplace_back();
-  Compiler(tokenize(program.source), program).run();
+  Compiler(program.source, program).run();
 }
 
 void Compiler::run() {
@@ -73,9 +73,9 @@ void Compiler::expect_block_end() {
   advance();
 }
 
-std::string_view Compiler::any_name() {
+std::string Compiler::any_name() {
   if (!token().is(TokenKind::name)) fail_here("expected a name");
-  const std::string_view name = token().text;
+  std::string name = token().text;
   advance();
   return name;
 }
@@ -86,19 +86,28 @@ void Compiler::fail_here(std::string_view what, ErrorCode code) const {
 
 void Compiler::fail_unexpected() const {
   switch (token().kind) {
-    case TokenKind::end: fail_here("unexpected end of the template");
-    case TokenKind::variable_end: fail_here("unexpected '}}'");
-    case TokenKind::block_end: fail_here("unexpected '%}'");
-    case TokenKind::string: fail_here("unexpected string");
-    default: fail_here("unexpected '" + token().text + "'");
+    case TokenKind::end:
+      fail_here("unexpected end of the template");
+    case TokenKind::variable_end:
+      fail_here("unexpected '}}'");
+    case TokenKind::block_end:
+      fail_here("unexpected '%}'");
+    case TokenKind::string:
+      fail_here("unexpected string");
+    default:
+      fail_here("unexpected '" + token().text + "'");
   }
 }
 
-void Compiler::fail_depth() const { fail_here("nested too deeply"); }
+void Compiler::fail_depth() const {
+  fail_here("nested too deeply");
+}
 
 // Code.
 
-void Compiler::emit(Op op, int32_t a, int32_t b) { code_.push_back({op, a, b, token().line}); }
+void Compiler::emit(Op op, int32_t a, int32_t b) {
+  code_.push_back({op, a, b, token().line});
+}
 
 int32_t Compiler::emit_jump(Op op, int32_t a) {
   emit(op, a);
@@ -110,7 +119,9 @@ void Compiler::land(int32_t jump) {
   landing_ = here();
 }
 
-void Compiler::jump_back(int32_t to) { emit(Op::jump, 0, to - here() - 1); }
+void Compiler::jump_back(int32_t to) {
+  emit(Op::jump, 0, to - here() - 1);
+}
 
 Compiler::Code Compiler::cut(int32_t from) {
   Code out(code_.begin() + from, code_.end());
@@ -118,7 +129,9 @@ Compiler::Code Compiler::cut(int32_t from) {
   return out;
 }
 
-void Compiler::append(const Code& code) { code_.insert(code_.end(), code.begin(), code.end()); }
+void Compiler::append(const Code& code) {
+  code_.insert(code_.end(), code.begin(), code.end());
+}
 
 void Compiler::constant(Value v) {
   p_.constants.push_back(v);
@@ -281,8 +294,12 @@ void Compiler::break_statement(bool is_break) {
   }
 }
 
-int32_t& Compiler::scopes() { return loops_.empty() ? unused_ : loops_.back().scopes; }
-int32_t& Compiler::captures() { return loops_.empty() ? unused_ : loops_.back().captures; }
+int32_t& Compiler::scopes() {
+  return loops_.empty() ? unused_ : loops_.back().scopes;
+}
+int32_t& Compiler::captures() {
+  return loops_.empty() ? unused_ : loops_.back().captures;
+}
 
 // Body up to `end` in a scope of its own; what it writes becomes a value on the stack.
 void Compiler::captured_body(std::string_view end) {
@@ -479,8 +496,9 @@ void Compiler::one_target(Code& out, bool attributes) {
     return expect_op(")");
   }
   if (!token().is(TokenKind::name)) fail_here("cannot assign to this");
-  static constexpr std::string_view kReserved[] = {"true", "True", "false", "False", "none", "None"};
-  const std::string_view name = any_name();
+  static constexpr std::string_view kReserved[] = {"true",  "True", "false",
+                                                   "False", "none", "None"};
+  const std::string name = any_name();
   if (std::find(std::begin(kReserved), std::end(kReserved), name) != std::end(kReserved)) {
     fail_here("cannot assign to a constant");
   }

@@ -16,8 +16,11 @@ namespace nibble::jinja {
 
 class Compiler {
  public:
-  Compiler(std::vector<Token> tokens, Program& program)
-      : tokens_(std::move(tokens)), p_(program), code_(program.code) {}
+  Compiler(std::string_view source, Program& program)
+      : tokens_(source), p_(program), code_(program.code) {
+    advance();
+    advance();
+  }
   void run();
 
  private:
@@ -25,15 +28,18 @@ class Compiler {
   using Names = std::initializer_list<std::string_view>;
 
   // Tokens.
-  const Token& token() const noexcept { return tokens_[at_]; }
-  const Token& look() const noexcept { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
-  void advance() noexcept { at_ += at_ + 1 < tokens_.size(); }
+  const Token& token() const noexcept { return token_; }
+  const Token& look() const noexcept { return next_; }
+  void advance() {
+    token_ = std::move(next_);
+    next_ = tokens_.next();
+  }
   bool skip_op(std::string_view op);
   bool skip_name(std::string_view name);
   void expect_op(std::string_view op);
   void expect_name(std::string_view name);
   void expect_block_end();
-  std::string_view any_name();  // of a token that is a name; advances
+  std::string any_name();  // of a token that is a name; advances
   [[noreturn]] void fail_here(std::string_view what, ErrorCode code = ErrorCode::bad_file) const;
   [[noreturn]] void fail_unexpected() const;
 
@@ -80,7 +86,7 @@ class Compiler {
   int32_t arguments();  // "(" ... ")": index of the CallSpec
   void one_argument(CallSpec& spec);
   void call();
-  void filter();       // "|" and what follows
+  void filter();  // "|" and what follows
   void filter_name();
   void test();
   void test_call(std::string_view name);
@@ -114,26 +120,26 @@ class Compiler {
   void one_target(Code& out, bool attributes);
   void tuple_target(Code& out, Names ends, bool attributes, bool in_parentheses);
   bool at_filter_pipe() const { return token().is_op("|"); }
-  int32_t& scopes();    // open in the innermost loop's body
+  int32_t& scopes();  // open in the innermost loop's body
   int32_t& captures();
 
   struct LoopState {
-    int32_t begin;              // of loop_next
-    int32_t scopes, captures;   // open inside the body
+    int32_t begin;             // of loop_next
+    int32_t scopes, captures;  // open inside the body
     std::vector<int32_t> breaks;
   };
 
   static constexpr int kLowest = 1;
 
-  std::vector<Token> tokens_;
+  Tokens tokens_;
+  Token token_, next_;
   Program& p_;
   Code& code_;
-  size_t at_ = 0;
   int depth_ = 0;
   int conditional_ = 0;  // inside a part that may not run
   std::vector<LoopState> loops_;
   int32_t landing_ = -1;         // where the latest patched jump goes
-  int32_t unused_ = 0;  // counts what is outside of every loop
+  int32_t unused_ = 0;           // counts what is outside of every loop
   std::vector<int32_t> macros_;  // that are being compiled
 };
 

@@ -15,31 +15,52 @@ namespace nibble::jinja {
 std::string_view type_name(const Value& v) noexcept {
   switch (v.kind) {
     case Kind::missing:
-    case Kind::undefined: return "Undefined";
-    case Kind::none: return "NoneType";
-    case Kind::boolean: return "bool";
-    case Kind::integer: return "int";
-    case Kind::real: return "float";
-    case Kind::string: return "str";
+    case Kind::undefined:
+      return "Undefined";
+    case Kind::none:
+      return "NoneType";
+    case Kind::boolean:
+      return "bool";
+    case Kind::integer:
+      return "int";
+    case Kind::real:
+      return "float";
+    case Kind::string:
+      return "str";
     case Kind::sequence:
       switch (v.seq->flavour) {
-        case Flavour::list: return "list";
-        case Flavour::tuple: return "tuple";
-        case Flavour::keys: return "dict_keys";
-        case Flavour::values: return "dict_values";
-        case Flavour::items: return "dict_items";
-        case Flavour::generator: return "generator";
+        case Flavour::list:
+          return "list";
+        case Flavour::tuple:
+          return "tuple";
+        case Flavour::keys:
+          return "dict_keys";
+        case Flavour::values:
+          return "dict_values";
+        case Flavour::items:
+          return "dict_items";
+        case Flavour::generator:
+          return "generator";
       }
       return "list";
-    case Kind::dict: return "dict";
-    case Kind::range: return "range";
-    case Kind::name_space: return "Namespace";
-    case Kind::macro: return "Macro";
-    case Kind::function: return "function";
-    case Kind::method: return "builtin_function_or_method";
-    case Kind::loop: return "LoopContext";
-    case Kind::cycler: return "Cycler";
-    case Kind::joiner: return "Joiner";
+    case Kind::dict:
+      return "dict";
+    case Kind::range:
+      return "range";
+    case Kind::name_space:
+      return "Namespace";
+    case Kind::macro:
+      return "Macro";
+    case Kind::function:
+      return "function";
+    case Kind::method:
+      return "builtin_function_or_method";
+    case Kind::loop:
+      return "LoopContext";
+    case Kind::cycler:
+      return "Cycler";
+    case Kind::joiner:
+      return "Joiner";
   }
   return "object";
 }
@@ -48,15 +69,24 @@ bool truth(const Value& v) noexcept {
   switch (v.kind) {
     case Kind::missing:
     case Kind::undefined:
-    case Kind::none: return false;
-    case Kind::boolean: return v.boolean;
-    case Kind::integer: return v.integer != 0;
-    case Kind::real: return v.real != 0;
-    case Kind::string: return v.str->size != 0;
-    case Kind::sequence: return v.seq->flavour == Flavour::generator || v.seq->count != 0;
-    case Kind::dict: return v.dict->count != 0;
-    case Kind::range: return v.range->count != 0;
-    default: return true;
+    case Kind::none:
+      return false;
+    case Kind::boolean:
+      return v.boolean;
+    case Kind::integer:
+      return v.integer != 0;
+    case Kind::real:
+      return v.real != 0;
+    case Kind::string:
+      return v.str->size != 0;
+    case Kind::sequence:
+      return v.seq->flavour == Flavour::generator || v.seq->count != 0;
+    case Kind::dict:
+      return v.dict->count != 0;
+    case Kind::range:
+      return v.range->count != 0;
+    default:
+      return true;
   }
 }
 
@@ -102,8 +132,10 @@ bool is_printable(char32_t cp) noexcept {
     case UTF8PROC_CATEGORY_CO:
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP:
-    case UTF8PROC_CATEGORY_ZS: return false;
-    default: return true;
+    case UTF8PROC_CATEGORY_ZS:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -163,7 +195,9 @@ void append_seq(TextBuilder& out, Heap& heap, const Value& v, int depth) {
       append_items(out, heap, items, depth);
       out.add(items.size() == 1 ? ",)" : ")", false);
       return;
-    case Flavour::generator: out.add("<generator object>", false); return;
+    case Flavour::generator:
+      out.add("<generator object>", false);
+      return;
     default:
       out.add(type_name(v), false);
       out.add("([", false);
@@ -203,15 +237,33 @@ void append_nested(TextBuilder& out, Heap& heap, const Value& v, int depth) {
   if (depth > kMaxValueDepth) fail(ErrorCode::bad_file, "the template nests values too deeply");
   switch (v.kind) {
     case Kind::missing:
-    case Kind::undefined: out.add("Undefined", false); return;
-    case Kind::none: out.add("None", false); return;
-    case Kind::boolean: out.add(v.boolean ? "True" : "False", false); return;
-    case Kind::integer: out.add(fmt::format("{}", v.integer), false); return;
-    case Kind::real: out.add(real_repr(v.real), false); return;
-    case Kind::string: append_str_repr(out, heap, v.str); return;
-    case Kind::sequence: append_seq(out, heap, v, depth + 1); return;
-    case Kind::dict: append_dict(out, heap, *v.dict, depth + 1); return;
-    case Kind::name_space: append_namespace(out, heap, *v.name_space, depth + 1); return;
+    case Kind::undefined:
+      out.add("Undefined", false);
+      return;
+    case Kind::none:
+      out.add("None", false);
+      return;
+    case Kind::boolean:
+      out.add(v.boolean ? "True" : "False", false);
+      return;
+    case Kind::integer:
+      out.add(fmt::format("{}", v.integer), false);
+      return;
+    case Kind::real:
+      out.add(real_repr(v.real), false);
+      return;
+    case Kind::string:
+      append_str_repr(out, heap, v.str);
+      return;
+    case Kind::sequence:
+      append_seq(out, heap, v, depth + 1);
+      return;
+    case Kind::dict:
+      append_dict(out, heap, *v.dict, depth + 1);
+      return;
+    case Kind::name_space:
+      append_namespace(out, heap, *v.name_space, depth + 1);
+      return;
     case Kind::range: {
       const Range& r = *v.range;
       out.add(r.step == 1 ? fmt::format("range({}, {})", r.start, r.stop)
@@ -219,7 +271,9 @@ void append_nested(TextBuilder& out, Heap& heap, const Value& v, int depth) {
               false);
       return;
     }
-    case Kind::macro: out.add(fmt::format("<Macro '{}'>", v.macro->spec->name), false); return;
+    case Kind::macro:
+      out.add(fmt::format("<Macro '{}'>", v.macro->spec->name), false);
+      return;
     case Kind::function:
       out.add(fmt::format("<function {}>", v.function->name), false);
       return;
@@ -228,13 +282,16 @@ void append_nested(TextBuilder& out, Heap& heap, const Value& v, int depth) {
                           type_name(v.method->self)),
               false);
       return;
-    default: out.add(fmt::format("<{}>", type_name(v)), false);
+    default:
+      out.add(fmt::format("<{}>", type_name(v)), false);
   }
 }
 
 }  // namespace
 
-void append_repr(TextBuilder& out, Heap& heap, const Value& v) { append_nested(out, heap, v, 0); }
+void append_repr(TextBuilder& out, Heap& heap, const Value& v) {
+  append_nested(out, heap, v, 0);
+}
 
 void append_str(TextBuilder& out, Heap& heap, const Value& v) {
   if (v.is(Kind::string)) {

@@ -73,9 +73,8 @@ std::vector<size_t> sorted(Call& c, const std::vector<Value>& keys, bool reverse
       for (size_t out = begin; out < end; ++out) {
         const bool take_right =
             right < end &&
-            (left >= middle ||
-             compare(c.heap, reverse ? CompareOp::gt : CompareOp::lt, keys[order[right]],
-                     keys[order[left]]));
+            (left >= middle || compare(c.heap, reverse ? CompareOp::gt : CompareOp::lt,
+                                       keys[order[right]], keys[order[left]]));
         other[out] = take_right ? order[right++] : order[left++];
       }
     }
@@ -138,8 +137,8 @@ Value filter_unique(Call& c) {
   std::vector<Value> items, seen;
   Cursor cursor(c.heap, c.self);
   for (Value item; cursor.next(c.heap, item);) {
-    Value key = c.has(1) && !c.given[1].is(Kind::none) ? get_path(c.context, item, c.given[1])
-                                                       : item;
+    Value key =
+        c.has(1) && !c.given[1].is(Kind::none) ? get_path(c.context, item, c.given[1]) : item;
     key = ignore_case(c, key, case_sensitive);
     const auto same = [&](const Value& v) { return equals(c.heap, v, key); };
     if (std::any_of(seen.begin(), seen.end(), same)) continue;
@@ -154,9 +153,8 @@ Value extreme(Call& c, CompareOp op) {
   Cursor cursor(c.heap, c.self);
   Value best, best_key;
   for (Value item; cursor.next(c.heap, item);) {
-    const Value value = c.has(1) && !c.given[1].is(Kind::none)
-                            ? get_path(c.context, item, c.given[1])
-                            : item;
+    const Value value =
+        c.has(1) && !c.given[1].is(Kind::none) ? get_path(c.context, item, c.given[1]) : item;
     const Value key = ignore_case(c, value, case_sensitive);
     if (best.is(Kind::missing) || compare(c.heap, op, key, best_key)) {
       best = item;
@@ -171,9 +169,8 @@ Value filter_sum(Call& c) {
   Value total = c.has(1) ? c.given[1] : Value(int64_t{0});
   Cursor cursor(c.heap, c.self);
   for (Value item; cursor.next(c.heap, item);) {
-    const Value v = c.has(0) && !c.given[0].is(Kind::none)
-                        ? get_path(c.context, item, c.given[0])
-                        : item;
+    const Value v =
+        c.has(0) && !c.given[0].is(Kind::none) ? get_path(c.context, item, c.given[0]) : item;
     if (total.is(Kind::string)) fail(ErrorCode::bad_file, "sum() can't sum strings");
     total = binary(c.heap, BinaryOp::add, total, v);
   }
@@ -293,9 +290,9 @@ Value select(Call& c, bool wanted, bool by_attribute) {
   Cursor cursor(c.heap, c.self);
   for (Value item; cursor.next(c.heap, item);) {
     const Value v = by_attribute ? get_path(c.context, item, c.args[0]) : item;
-    const bool passes =
-        row == nullptr ? truth(v)
-                       : truth(invoke(c.context, *row, v, c.args.subspan(at + 1), c.named));
+    const bool passes = row == nullptr
+                            ? truth(v)
+                            : truth(invoke(c.context, *row, v, c.args.subspan(at + 1), c.named));
     if (passes == wanted) keep(c, out, item);
   }
   return generator(c, out);
@@ -324,6 +321,8 @@ constexpr Native kRows[] = {
 
 }  // namespace
 
-std::span<const Native> sequence_filters() noexcept { return kRows; }
+std::span<const Native> sequence_filters() noexcept {
+  return kRows;
+}
 
 }  // namespace nibble::jinja

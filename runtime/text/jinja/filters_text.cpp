@@ -10,7 +10,9 @@
 namespace nibble::jinja {
 namespace {
 
-Value changed_case(Call& c, Case to) { return Value(change_case(c.heap, c.self_str(), to)); }
+Value changed_case(Call& c, Case to) {
+  return Value(change_case(c.heap, c.self_str(), to));
+}
 
 Value filter_trim(Call& c) {
   const Str* s = c.self_str();
@@ -29,7 +31,9 @@ Value filter_replace(Call& c) {
   return Value(replace_text(c.heap, c.self_str(), old, with, all ? -1 : c.int_or(2, -1)));
 }
 
-Value filter_capitalize(Call& c) { return Value(capitalize(c.heap, c.self_str())); }
+Value filter_capitalize(Call& c) {
+  return Value(capitalize(c.heap, c.self_str()));
+}
 
 // First letters of words, where a word starts after white space or one of -({[<.
 Value filter_title(Call& c) {
@@ -43,8 +47,10 @@ Value filter_title(Call& c) {
   };
   for (int64_t at = 0; at < s->size;) {
     const CodePoint cp = code_point(s->view(), at);
-    const bool separates = is_space(cp.cp) || (cp.cp < 0x80 && std::string_view("-({[<").find(
-                               static_cast<char>(cp.cp)) != std::string_view::npos);
+    const bool separates =
+        is_space(cp.cp) ||
+        (cp.cp < 0x80 &&
+         std::string_view("-({[<").find(static_cast<char>(cp.cp)) != std::string_view::npos);
     if (separates) {
       starts = true;
     } else if (starts) {
@@ -133,7 +139,9 @@ Value filter_wordcount(Call& c) {
   return Value(count);
 }
 
-Value filter_string(Call& c) { return Value(to_str(c.heap, c.self)); }
+Value filter_string(Call& c) {
+  return Value(to_str(c.heap, c.self));
+}
 
 Value filter_escape(Call& c) {
   static constexpr std::pair<char, std::string_view> kEscapes[] = {
@@ -236,6 +244,8 @@ constexpr Native kRows[] = {
 
 }  // namespace
 
-std::span<const Native> text_filters() noexcept { return kRows; }
+std::span<const Native> text_filters() noexcept {
+  return kRows;
+}
 
 }  // namespace nibble::jinja

@@ -21,15 +21,21 @@ Value filter_default(Call& c) {
 
 Value filter_length(Call& c) {
   switch (c.self.kind) {
-    case Kind::undefined: return Value(int64_t{0});
-    case Kind::string: return Value(length(c.heap, c.self.str));
-    case Kind::dict: return Value(c.self.dict->count);
-    case Kind::range: return Value(c.self.range->count);
-    case Kind::loop: return Value(c.self.loop->length(c.heap));
+    case Kind::undefined:
+      return Value(int64_t{0});
+    case Kind::string:
+      return Value(length(c.heap, c.self.str));
+    case Kind::dict:
+      return Value(c.self.dict->count);
+    case Kind::range:
+      return Value(c.self.range->count);
+    case Kind::loop:
+      return Value(c.self.loop->length(c.heap));
     case Kind::sequence:
       if (c.self.seq->flavour != Flavour::generator) return Value(c.self.seq->count);
       break;
-    default: break;
+    default:
+      break;
   }
   fail(ErrorCode::bad_file, "object of type '{}' has no len()", type_name(c.self));
 }
@@ -98,8 +104,8 @@ std::optional<int64_t> parse_int(std::string_view text, int64_t base) {
     after_digit = true;
   }
   int64_t value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value,
-                                            static_cast<int>(base));
+  const auto [end, error] =
+      std::from_chars(digits.data(), digits.data() + digits.size(), value, static_cast<int>(base));
   if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
   return value;
 }
@@ -222,6 +228,8 @@ constexpr Native kRows[] = {
 
 }  // namespace
 
-std::span<const Native> value_filters() noexcept { return kRows; }
+std::span<const Native> value_filters() noexcept {
+  return kRows;
+}
 
 }  // namespace nibble::jinja

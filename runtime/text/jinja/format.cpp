@@ -15,7 +15,8 @@ namespace {
 
 constexpr int64_t kMaxWidth = 1 << 20;
 
-// One conversion: %[flags][width][.precision]type, or {:[fill][align][sign][#][0][width][,][.p]type}.
+// One conversion: %[flags][width][.precision]type, or
+// {:[fill][align][sign][#][0][width][,][.p]type}.
 struct Spec {
   char type = '\0';
   char align = '\0';  // '<', '>', '^', '='
@@ -63,17 +64,23 @@ std::string with_commas(const std::string& digits) {
 }
 
 std::string integer_digits(uint64_t magnitude, const Spec& spec) {
-  const std::string_view mark = !spec.alternate ? "" : spec.type == 'x'   ? "0x"
-                                                   : spec.type == 'X' ? "0X"
-                                                   : spec.type == 'o' ? "0o"
-                                                   : spec.type == 'b' ? "0b"
-                                                                      : "";
+  const std::string_view mark = !spec.alternate    ? ""
+                                : spec.type == 'x' ? "0x"
+                                : spec.type == 'X' ? "0X"
+                                : spec.type == 'o' ? "0o"
+                                : spec.type == 'b' ? "0b"
+                                                   : "";
   switch (spec.type) {
-    case 'x': return fmt::format("{}{:x}", mark, magnitude);
-    case 'X': return fmt::format("{}{:X}", mark, magnitude);
-    case 'o': return fmt::format("{}{:o}", mark, magnitude);
-    case 'b': return fmt::format("{}{:b}", mark, magnitude);
-    default: return fmt::format("{}", magnitude);
+    case 'x':
+      return fmt::format("{}{:x}", mark, magnitude);
+    case 'X':
+      return fmt::format("{}{:X}", mark, magnitude);
+    case 'o':
+      return fmt::format("{}{:o}", mark, magnitude);
+    case 'b':
+      return fmt::format("{}{:b}", mark, magnitude);
+    default:
+      return fmt::format("{}", magnitude);
   }
 }
 
@@ -82,12 +89,18 @@ std::string real_digits(double d, const Spec& spec) {
   const double magnitude = std::fabs(d);
   switch (spec.type) {
     case 'f':
-    case 'F': return fmt::format("{:.{}f}", magnitude, precision);
-    case 'e': return fmt::format("{:.{}e}", magnitude, precision);
-    case 'E': return fmt::format("{:.{}E}", magnitude, precision);
-    case 'g': return fmt::format("{:.{}g}", magnitude, std::max<int64_t>(precision, 1));
-    case 'G': return fmt::format("{:.{}G}", magnitude, std::max<int64_t>(precision, 1));
-    case '%': return fmt::format("{:.{}f}%", magnitude * 100, precision);
+    case 'F':
+      return fmt::format("{:.{}f}", magnitude, precision);
+    case 'e':
+      return fmt::format("{:.{}e}", magnitude, precision);
+    case 'E':
+      return fmt::format("{:.{}E}", magnitude, precision);
+    case 'g':
+      return fmt::format("{:.{}g}", magnitude, std::max<int64_t>(precision, 1));
+    case 'G':
+      return fmt::format("{:.{}G}", magnitude, std::max<int64_t>(precision, 1));
+    case '%':
+      return fmt::format("{:.{}f}%", magnitude * 100, precision);
     default:
       return spec.precision < 0
                  ? real_repr(magnitude)
@@ -96,16 +109,15 @@ std::string real_digits(double d, const Spec& spec) {
 }
 
 const Str* number_text(Heap& heap, const Value& v, const Spec& spec) {
-  const bool as_integer = v.is_integral() && std::string_view("feEgGF%").find(spec.type) ==
-                                                 std::string_view::npos;
+  const bool as_integer =
+      v.is_integral() && std::string_view("feEgGF%").find(spec.type) == std::string_view::npos;
   std::string digits;
   bool negative = false;
   if (as_integer) {
     const int64_t i = v.as_int();
     negative = i < 0;
-    digits = integer_digits(negative ? uint64_t{0} - static_cast<uint64_t>(i)
-                                     : static_cast<uint64_t>(i),
-                            spec);
+    digits = integer_digits(
+        negative ? uint64_t{0} - static_cast<uint64_t>(i) : static_cast<uint64_t>(i), spec);
   } else {
     negative = std::signbit(v.as_real());
     digits = real_digits(v.as_real(), spec);
@@ -184,12 +196,18 @@ class PercentFormat {
     bool zero = false;
     for (; at < text_.size(); ++at) {
       const char c = text_[at];
-      if (c == '-') spec.align = '<';
-      else if (c == '+') spec.sign = '+';
-      else if (c == ' ' && spec.sign != '+') spec.sign = ' ';
-      else if (c == '#') spec.alternate = true;
-      else if (c == '0') zero = true;
-      else break;
+      if (c == '-')
+        spec.align = '<';
+      else if (c == '+')
+        spec.sign = '+';
+      else if (c == ' ' && spec.sign != '+')
+        spec.sign = ' ';
+      else if (c == '#')
+        spec.alternate = true;
+      else if (c == '0')
+        zero = true;
+      else
+        break;
     }
     spec.width = size_or_star(at);
     if (at < text_.size() && text_[at] == '.') spec.precision = size_or_star(++at);
@@ -298,7 +316,9 @@ Spec read_spec(std::string_view text) {
 class BraceFormat {
  public:
   explicit BraceFormat(Call& call)
-      : call_(call), heap_(call.heap), format_(joined(heap_, call.self.str)),
+      : call_(call),
+        heap_(call.heap),
+        format_(joined(heap_, call.self.str)),
         text_(format_->view()) {}
 
   Value run() {
@@ -368,9 +388,9 @@ class BraceFormat {
         if (name[0] != '[' || stop == std::string_view::npos) fail_spec("missing ']'");
         const std::string_view key = name.substr(1, stop - 1);
         int64_t index = 0;
-        v = get_item(call_.context, v,
-                     read_index(key, index) ? Value(index)
-                                            : Value(make_view(heap_, key, format_->user)));
+        v = get_item(
+            call_.context, v,
+            read_index(key, index) ? Value(index) : Value(make_view(heap_, key, format_->user)));
         name.remove_prefix(stop + 1);
       }
     }
@@ -413,6 +433,8 @@ Value format_percent(Heap& heap, const Str* format, const Value& args) {
   return PercentFormat(heap, format, args).run();
 }
 
-Value format_braces(Call& call) { return BraceFormat(call).run(); }
+Value format_braces(Call& call) {
+  return BraceFormat(call).run();
+}
 
 }  // namespace nibble::jinja

@@ -18,8 +18,8 @@ Value function_range(Call& c) {
   if (forward ? r->stop > r->start : r->stop < r->start) {
     const auto low = static_cast<uint64_t>(forward ? r->start : r->stop);
     const auto high = static_cast<uint64_t>(forward ? r->stop : r->start);
-    const uint64_t stride = forward ? static_cast<uint64_t>(r->step)
-                                    : uint64_t{0} - static_cast<uint64_t>(r->step);
+    const uint64_t stride =
+        forward ? static_cast<uint64_t>(r->step) : uint64_t{0} - static_cast<uint64_t>(r->step);
     const uint64_t count = (high - low - 1) / stride + 1;
     if (count > static_cast<uint64_t>(kMaxRange)) {
       fail(ErrorCode::bad_file, "range too big: expected at most {} items, got {}", kMaxRange,
@@ -44,11 +44,14 @@ std::vector<Entry> dict_entries(Call& c) {
       entries.push_back({pair[0], pair[1]});
     }
   }
-  for (const Keyword& k : c.named) entries.push_back({Value(make_view(c.heap, k.name, false)), k.value});
+  for (const Keyword& k : c.named)
+    entries.push_back({Value(make_view(c.heap, k.name, false)), k.value});
   return entries;
 }
 
-Value function_dict(Call& c) { return make_dict(c.heap, dict_entries(c)); }
+Value function_dict(Call& c) {
+  return make_dict(c.heap, dict_entries(c));
+}
 
 Value function_namespace(Call& c) {
   Namespace* ns = c.heap.make<Namespace>();
@@ -98,6 +101,8 @@ constexpr Native kRows[] = {
 
 }  // namespace
 
-std::span<const Native> functions() noexcept { return kRows; }
+std::span<const Native> functions() noexcept {
+  return kRows;
+}
 
 }  // namespace nibble::jinja

@@ -14,14 +14,15 @@
 
 namespace nibble::jinja {
 
-inline constexpr int64_t kMaxSourceBytes = int64_t{16} << 20;
-inline constexpr int kMaxParseDepth = 100;   // nested brackets, operators and blocks of a template
-inline constexpr int kMaxCallDepth = 100;    // macros that run at the same time
-inline constexpr int kMaxNativeDepth = 20;   // filters that run filters (map, select)
-inline constexpr int kMaxValueDepth = 100;   // lists in lists
+inline constexpr int64_t kMaxSourceBytes = int64_t{1}
+                                           << 20;  // of a template; real ones have thousands
+inline constexpr int kMaxParseDepth = 100;  // nested brackets, operators and blocks of a template
+inline constexpr int kMaxCallDepth = 100;   // macros that run at the same time
+inline constexpr int kMaxNativeDepth = 20;  // filters that run filters (map, select)
+inline constexpr int kMaxValueDepth = 100;  // lists in lists
 inline constexpr int64_t kMaxTextBytes = int64_t{64} << 20;  // of a string and of the output
-inline constexpr int64_t kMaxRange = 100'000;                // items of range(), as jinja2's sandbox
-inline constexpr int64_t kWorkPerStep = 256;  // bytes copied or scanned for the price of a step
+inline constexpr int64_t kMaxRange = 100'000;  // items of range(), as jinja2's sandbox
+inline constexpr int64_t kWorkPerStep = 256;   // bytes copied or scanned for the price of a step
 
 struct Budget {
   int64_t steps = 1'000'000;

@@ -22,13 +22,27 @@ void append_json_str(TextBuilder& out, Heap& heap, const Str* s, bool ascii) {
     const CodePoint c = code_point(text, at);
     std::string escaped;
     switch (c.cp) {
-      case '"': escaped = "\\\""; break;
-      case '\\': escaped = "\\\\"; break;
-      case '\n': escaped = "\\n"; break;
-      case '\r': escaped = "\\r"; break;
-      case '\t': escaped = "\\t"; break;
-      case '\b': escaped = "\\b"; break;
-      case '\f': escaped = "\\f"; break;
+      case '"':
+        escaped = "\\\"";
+        break;
+      case '\\':
+        escaped = "\\\\";
+        break;
+      case '\n':
+        escaped = "\\n";
+        break;
+      case '\r':
+        escaped = "\\r";
+        break;
+      case '\t':
+        escaped = "\\t";
+        break;
+      case '\b':
+        escaped = "\\b";
+        break;
+      case '\f':
+        escaped = "\\f";
+        break;
       default: {
         const auto code = static_cast<uint32_t>(c.cp);
         if (code >= 0x20 && (!ascii || code < 0x7F)) break;
@@ -58,16 +72,23 @@ class JsonWriter {
   void write(const Value& v, int depth) {
     heap_.step();
     switch (v.kind) {
-      case Kind::none: return out_.add("null", false);
-      case Kind::boolean: return out_.add(v.boolean ? "true" : "false", false);
-      case Kind::integer: return out_.add(fmt::format("{}", v.integer), false);
-      case Kind::real: return out_.add(real_text(v.real), false);
-      case Kind::string: return append_json_str(out_, heap_, v.str, style_.ascii);
-      case Kind::dict: return write_dict(*v.dict, depth);
+      case Kind::none:
+        return out_.add("null", false);
+      case Kind::boolean:
+        return out_.add(v.boolean ? "true" : "false", false);
+      case Kind::integer:
+        return out_.add(fmt::format("{}", v.integer), false);
+      case Kind::real:
+        return out_.add(real_text(v.real), false);
+      case Kind::string:
+        return append_json_str(out_, heap_, v.str, style_.ascii);
+      case Kind::dict:
+        return write_dict(*v.dict, depth);
       case Kind::sequence:
         if (v.seq->flavour <= Flavour::tuple) return write_list(v.seq->span(), depth);
         break;
-      default: break;
+      default:
+        break;
     }
     fail(ErrorCode::bad_file, "Object of type {} is not JSON serializable", type_name(v));
   }

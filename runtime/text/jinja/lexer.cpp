@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <deque>
 #include <utility>
 
 #include "formats/io/error.h"
@@ -11,26 +12,41 @@
 namespace nibble::jinja {
 namespace {
 
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+bool is_digit(char c) noexcept {
+  return c >= '0' && c <= '9';
+}
 bool is_name_start(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
          static_cast<uint8_t>(c) >= 0x80;
 }
-bool is_name_char(char c) noexcept { return is_name_start(c) || is_digit(c); }
+bool is_name_char(char c) noexcept {
+  return is_name_start(c) || is_digit(c);
+}
+
+enum class Tag { none, variable, block, comment };
+
+}  // namespace
 
 class Lexer {
  public:
   explicit Lexer(std::string_view source) : source_(source) {}
 
-  std::vector<Token> run() {
-    while (at_ < source_.size()) text_until_tag();
-    push(TokenKind::end, at_);
-    return std::move(tokens_);
+  Token next() {
+    while (ready_.empty()) {
+      if (tag_ != Tag::none) {
+        tag_token();
+      } else if (at_ < source_.size()) {
+        text_until_tag();
+      } else {
+        push(TokenKind::end, at_);
+      }
+    }
+    Token out = std::move(ready_.front());
+    ready_.pop_front();
+    return out;
   }
 
  private:
-  enum class Tag { variable, block, comment };
-
   [[noreturn]] void fail_at(size_t at, std::string_view what) {
     move_to(at);
     fail(ErrorCode::bad_file, "chat template: line {}, column {}: {}", line_, column_, what);
@@ -55,8 +71,8 @@ class Lexer {
     token.line = line_;
     token.column = column_;
     token.text = std::move(text);
-    tokens_.push_back(std::move(token));
-    return tokens_.back();
+    ready_.push_back(std::move(token));
+    return ready_.back();
   }
 
   bool starts_with(size_t at, std::string_view s) const {
@@ -115,11 +131,17 @@ class Lexer {
     if (source_[tag + 1] == '#') return comment(tag, inner);
     if (is_variable) {
       push(TokenKind::variable_begin, tag);
-      return tag_tokens(Tag::variable, inner);
+      return begin_tag(Tag::variable, inner);
     }
     if (const size_t body = raw_begin(inner)) return raw(tag, body);
     push(TokenKind::block_begin, tag);
-    tag_tokens(Tag::block, inner);
+    begin_tag(Tag::block, inner);
+  }
+
+  void begin_tag(Tag tag, size_t at) {
+    tag_ = tag;
+    at_ = tag_begin_ = at;
+    open_.clear();
   }
 
   void end_tag(size_t at) {
@@ -171,28 +193,26 @@ class Lexer {
     fail_at(tag, "this raw block has no end");
   }
 
-  void tag_tokens(Tag tag, size_t at) {
-    const std::string_view close = tag == Tag::variable ? "}}" : "%}";
-    const size_t begin = at;
-    std::string open;  // brackets that wait for their end
+  // One token of the tag that is open, or its end.
+  void tag_token() {
+    const std::string_view close = tag_ == Tag::variable ? "}}" : "%}";
     while (true) {
-      if (open.empty()) {
-        if (const size_t end = tag_end(tag, close, at)) {
-          push(tag == Tag::variable ? TokenKind::variable_end : TokenKind::block_end, at);
+      if (open_.empty()) {
+        if (const size_t end = tag_end(tag_, close, at_)) {
+          push(tag_ == Tag::variable ? TokenKind::variable_end : TokenKind::block_end, at_);
+          tag_ = Tag::none;
           return end_tag(end);
         }
       }
-      const size_t next = skip_space(at);
-      if (next != at) {
-        at = next;
-        continue;
-      }
-      if (at >= source_.size()) fail_at(begin, "this tag has no end");
-      at = token(at, open);
+      const size_t next = skip_space(at_);
+      if (next == at_) break;
+      at_ = next;
     }
+    if (at_ >= source_.size()) fail_at(tag_begin_, "this tag has no end");
+    at_ = token(at_);
   }
 
-  size_t token(size_t at, std::string& open) {
+  size_t token(size_t at) {
     const char c = source_[at];
     if (is_digit(c)) return number(at);
     if (c == '\'' || c == '"') return string(at);
@@ -202,20 +222,19 @@ class Lexer {
       push(TokenKind::name, at, std::string(source_.substr(at, end - at)));
       return end;
     }
-    static constexpr std::string_view kOps[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-",
-                                                "/",  "*",  "%",  "~",  "[",  "]",  "(", ")",
-                                                "{",  "}",  ">",  "<",  "=",  ".",  ":", "|",
-                                                ",",  ";"};
+    static constexpr std::string_view kOps[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/",
+                                                "*",  "%",  "~",  "[",  "]",  "(",  ")", "{", "}",
+                                                ">",  "<",  "=",  ".",  ":",  "|",  ",", ";"};
     for (const std::string_view op : kOps) {
       if (!starts_with(at, op)) continue;
-      if (op == "(") open += ')';
-      if (op == "[") open += ']';
-      if (op == "{") open += '}';
+      if (op == "(") open_ += ')';
+      if (op == "[") open_ += ']';
+      if (op == "{") open_ += '}';
       if (op == ")" || op == "]" || op == "}") {
-        if (open.empty() || open.back() != op[0]) {
+        if (open_.empty() || open_.back() != op[0]) {
           fail_at(at, "unexpected '" + std::string(op) + "'");
         }
-        open.pop_back();
+        open_.pop_back();
       }
       push(TokenKind::op, at, std::string(op));
       return at + op.size();
@@ -361,10 +380,17 @@ class Lexer {
   bool line_starting_ = true;
   size_t counted_ = 0;  // line_ and column_ are those of this byte
   int32_t line_ = 1, column_ = 1;
-  std::vector<Token> tokens_;
+  Tag tag_ = Tag::none;
+  size_t tag_begin_ = 0;
+  std::string open_;  // brackets of the tag that wait for their end, innermost last
+  std::deque<Token> ready_;
 };
 
-}  // namespace
+Tokens::Tokens(std::string_view source) : lexer_(std::make_unique<Lexer>(source)) {}
+Tokens::~Tokens() = default;
+Token Tokens::next() {
+  return lexer_->next();
+}
 
 std::string normalize_newlines(std::string_view source) {
   std::string out;
@@ -378,10 +404,6 @@ std::string normalize_newlines(std::string_view source) {
   }
   if (!out.empty() && out.back() == '\n') out.pop_back();
   return out;
-}
-
-std::vector<Token> tokenize(std::string_view source) {
-  return Lexer(source).run();
 }
 
 }  // namespace nibble::jinja

@@ -3,9 +3,9 @@
 // way chat templates are written for): one newline after a block tag goes, white space before a
 // block tag at the start of a line goes, `-` strips to the next text, `+` keeps.
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace nibble::jinja {
 
@@ -16,10 +16,10 @@ enum class TokenKind : uint8_t {
   block_begin,
   block_end,
   name,
-  string,   // text: with its escapes replaced
+  string,  // text: with its escapes replaced
   integer,
   real,
-  op,       // text: the operator
+  op,  // text: the operator
   end,
 };
 
@@ -36,8 +36,19 @@ struct Token {
   bool is_name(std::string_view s) const noexcept { return kind == TokenKind::name && text == s; }
 };
 
-/// The last token is `end`. Errors: bad_file with line and column.
-std::vector<Token> tokenize(std::string_view source);
+class Lexer;
+
+/// Reads on demand, so that a parser that gives up has not paid for the rest.
+class Tokens {
+ public:
+  explicit Tokens(std::string_view source);  // which must outlive it
+  ~Tokens();
+  /// At the end `end`, again and again. Errors: bad_file with line and column.
+  Token next();
+
+ private:
+  std::unique_ptr<Lexer> lexer_;
+};
 
 /// Newlines as \n, without the last one: what lines and columns count in.
 std::string normalize_newlines(std::string_view source);

@@ -78,8 +78,10 @@ std::span<const Value> Machine::top(int32_t n) const {
 
 void Machine::step(const Instr& in) {
   switch (in.op) {
-    case Op::constant: return push(p_.constants[static_cast<size_t>(in.a)]);
-    case Op::load: return push(load(in.a));
+    case Op::constant:
+      return push(p_.constants[static_cast<size_t>(in.a)]);
+    case Op::load:
+      return push(load(in.a));
     case Op::get_attribute:
       return push(get_attribute(context_, pop(), p_.names[static_cast<size_t>(in.a)]));
     case Op::get_item: {
@@ -100,7 +102,8 @@ void Machine::step(const Instr& in) {
       const Value right = pop();
       return push(Value(compare(heap_, static_cast<CompareOp>(in.a), pop(), right)));
     }
-    case Op::compare_chain: return compare_chain(in);
+    case Op::compare_chain:
+      return compare_chain(in);
     case Op::concat: {
       const Str* out = to_str(heap_, top(in.a)[0]);
       for (int32_t i = 1; i < in.a; ++i) {
@@ -109,9 +112,12 @@ void Machine::step(const Instr& in) {
       drop(in.a);
       return push(Value(out));
     }
-    case Op::negate: return push(negate(pop(), in.a == 1));
-    case Op::logical_not: return push(Value(!truth(pop())));
-    case Op::jump: return jump(in);
+    case Op::negate:
+      return push(negate(pop(), in.a == 1));
+    case Op::logical_not:
+      return push(Value(!truth(pop())));
+    case Op::jump:
+      return jump(in);
     case Op::jump_if_false:
       if (!truth(pop())) jump(in);
       return;
@@ -119,7 +125,8 @@ void Machine::step(const Instr& in) {
     case Op::jump_if_true_keep:
       if (truth(stack_.back()) == (in.op == Op::jump_if_true_keep)) return jump(in);
       return drop(1);
-    case Op::duplicate: return push(Value(stack_.back()));
+    case Op::duplicate:
+      return push(Value(stack_.back()));
     case Op::make_list:
     case Op::make_tuple: {
       const Value out =
@@ -127,43 +134,61 @@ void Machine::step(const Instr& in) {
       drop(in.a);
       return push(out);
     }
-    case Op::make_dict: return make_dict_of(in.a);
-    case Op::call: return call(p_.calls[static_cast<size_t>(in.a)]);
-    case Op::filter: return native_call(in, false);
-    case Op::test: return native_call(in, true);
+    case Op::make_dict:
+      return make_dict_of(in.a);
+    case Op::call:
+      return call(p_.calls[static_cast<size_t>(in.a)]);
+    case Op::filter:
+      return native_call(in, false);
+    case Op::test:
+      return native_call(in, true);
     case Op::unknown:
       fail(ErrorCode::unsupported, "{}", p_.constants[static_cast<size_t>(in.a)].str->view());
-    default: step_statement(in);
+    default:
+      step_statement(in);
   }
 }
 
 void Machine::step_statement(const Instr& in) {
   switch (in.op) {
-    case Op::emit: return emit(pop());
-    case Op::emit_data: return emit(p_.constants[static_cast<size_t>(in.a)]);
-    case Op::store: return store(in.a, pop());
-    case Op::store_attribute: return store_attribute(in);
-    case Op::unpack: return unpack(in.a);
-    case Op::push_scope: scope_ = open_scope(scope_); return;
+    case Op::emit:
+      return emit(pop());
+    case Op::emit_data:
+      return emit(p_.constants[static_cast<size_t>(in.a)]);
+    case Op::store:
+      return store(in.a, pop());
+    case Op::store_attribute:
+      return store_attribute(in);
+    case Op::unpack:
+      return unpack(in.a);
+    case Op::push_scope:
+      scope_ = open_scope(scope_);
+      return;
     case Op::push_root_scope: {
       Scope* inner = open_scope(root_);
       inner->resume = scope_;
       scope_ = inner;
       return;
     }
-    case Op::pop_scope: return pop_scope();
+    case Op::pop_scope:
+      return pop_scope();
     case Op::loop_begin: {
       const Value iterable = pop();
       Loop* loop = heap_.make<Loop>();
       loop->cursor = Cursor(heap_, iterable);
       return loops_.push_back(loop);
     }
-    case Op::loop_next: return loop_next(in);
-    case Op::loop_mark: loops_.back()->completed = true; return;
+    case Op::loop_next:
+      return loop_next(in);
+    case Op::loop_mark:
+      loops_.back()->completed = true;
+      return;
     case Op::loop_end:
       if (loops_.back()->completed) jump(in);
       return loops_.pop_back();
-    case Op::filter_begin: collected_.emplace_back(); return;
+    case Op::filter_begin:
+      collected_.emplace_back();
+      return;
     case Op::filter_item: {
       const bool keep = truth(pop());
       const Value item = pop();
@@ -176,20 +201,27 @@ void Machine::step_statement(const Instr& in) {
       collected_.pop_back();
       return push(out);
     }
-    case Op::capture_begin: captures_.emplace_back(); return;
+    case Op::capture_begin:
+      captures_.emplace_back();
+      return;
     case Op::capture_end: {
       const Str* text = captures_.back().finish(heap_);
       captures_.pop_back();
       return push(Value(text));
     }
-    case Op::drop_capture: captures_.pop_back(); return;
+    case Op::drop_capture:
+      captures_.pop_back();
+      return;
     case Op::make_macro:
       for (Scope* s = scope_; s != nullptr && !s->captured; s = s->parent) s->captured = true;
       return push(Value(static_cast<const Macro*>(
           heap_.make<Macro>(Macro{&p_.macros[static_cast<size_t>(in.a)], scope_}))));
-    case Op::argument: return argument(in);
-    case Op::finish: return finish();
-    default: fail(ErrorCode::internal, "unknown instruction");
+    case Op::argument:
+      return argument(in);
+    case Op::finish:
+      return finish();
+    default:
+      fail(ErrorCode::internal, "unknown instruction");
   }
 }
 
@@ -378,8 +410,10 @@ void Machine::call(const CallSpec& spec) {
   take_arguments(spec, args, named);
   const Value callee = pop();
   switch (callee.kind) {
-    case Kind::macro: return call_macro(*callee.macro, args, named);
-    case Kind::function: return push(invoke(context_, *callee.function, Value(), args, named));
+    case Kind::macro:
+      return call_macro(*callee.macro, args, named);
+    case Kind::function:
+      return push(invoke(context_, *callee.function, Value(), args, named));
     case Kind::method:
       return push(invoke(context_, *callee.method->function, callee.method->self, args, named));
     case Kind::joiner: {
@@ -388,8 +422,10 @@ void Machine::call(const CallSpec& spec) {
       joiner.used = true;
       return;
     }
-    case Kind::undefined: fail_undefined(*callee.undefined);
-    default: fail(ErrorCode::bad_file, "'{}' object is not callable", type_name(callee));
+    case Kind::undefined:
+      fail_undefined(*callee.undefined);
+    default:
+      fail(ErrorCode::bad_file, "'{}' object is not callable", type_name(callee));
   }
 }
 
@@ -403,8 +439,8 @@ void Machine::call_macro(const Macro& macro, std::span<const Value> args,
   captures_.emplace_back();
   scope_ = open_scope(macro.closure);
   const auto take = [&](std::string_view name) {
-    const auto found = std::find_if(named.begin(), named.end(),
-                                    [&](const Keyword& k) { return k.name == name; });
+    const auto found =
+        std::find_if(named.begin(), named.end(), [&](const Keyword& k) { return k.name == name; });
     if (found == named.end()) return Value();
     const Value v = found->value;
     named.erase(found);
@@ -423,7 +459,8 @@ void Machine::call_macro(const Macro& macro, std::span<const Value> args,
   }
   if (spec.wants_kwargs) {
     std::vector<Entry> entries;
-    for (const Keyword& k : named) entries.push_back({Value(make_view(heap_, k.name, false)), k.value});
+    for (const Keyword& k : named)
+      entries.push_back({Value(make_view(heap_, k.name, false)), k.value});
     store(p_.find_name("kwargs"), make_dict(heap_, entries));
   } else if (!named.empty()) {
     fail(ErrorCode::bad_file, "macro '{}' takes no keyword argument '{}'", spec.name,

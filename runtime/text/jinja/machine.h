@@ -14,8 +14,8 @@ struct Scope {
     int32_t name;
     Value value;
   };
-  Scope* parent = nullptr;  // where names are looked up next
-  Scope* resume = nullptr;  // what is innermost when this one is closed
+  Scope* parent = nullptr;        // where names are looked up next
+  Scope* resume = nullptr;        // what is innermost when this one is closed
   Variable* variables = nullptr;  // [capacity], of which count are set
   int32_t count = 0, capacity = 0;
   bool captured = false;  // a macro refers to it: it cannot be reused
@@ -23,8 +23,8 @@ struct Scope {
 
 struct Loop {
   Cursor cursor;
-  int64_t index = 0;   // of the current item, from 1
-  int64_t total = -1;  // -1: not asked for yet
+  int64_t index = 0;              // of the current item, from 1
+  int64_t total = -1;             // -1: not asked for yet
   Value previous, current, next;  // missing where there is none
   bool peeked = false;
   bool completed = false;  // a body ran to its end

@@ -9,11 +9,15 @@
 namespace nibble::jinja {
 namespace {
 
-const Str* self_of(Call& c) { return joined(c.heap, c.self.str); }
+const Str* self_of(Call& c) {
+  return joined(c.heap, c.self.str);
+}
 Value part(Call& c, const Str* s, int64_t begin, int64_t end) {
   return Value(substr(c.heap, s, begin, end));
 }
-bool given(const Call& c, size_t i) { return c.has(i) && !c.given[i].is(Kind::none); }
+bool given(const Call& c, size_t i) {
+  return c.has(i) && !c.given[i].is(Kind::none);
+}
 
 Value strip(Call& c, bool left, bool right) {
   const Str* s = self_of(c);
@@ -82,9 +86,9 @@ Value split(Call& c, bool from_right) {
   const Str* s = self_of(c);
   const int64_t limit = c.int_or(1, -1);
   if (!given(c, 0)) {
-    return make_seq(c.heap, Flavour::list,
-                    from_right && limit >= 0 ? rsplit_space(c, s, limit)
-                                             : split_space(c, s, limit));
+    return make_seq(
+        c.heap, Flavour::list,
+        from_right && limit >= 0 ? rsplit_space(c, s, limit) : split_space(c, s, limit));
   }
   const Str* separator = c.text(0);
   if (separator->size == 0) fail(ErrorCode::bad_file, "empty separator");
@@ -157,8 +161,8 @@ Value method_count(Call& c) {
   if (w.begin > w.end) return Value(int64_t{0});
   if (needle->size == 0) return Value(length(c.heap, substr(c.heap, s, w.begin, w.end)) + 1);
   int64_t count = 0;
-  for (int64_t at = w.begin;
-       (at = find_text(c.heap, s->view(), needle->view(), at, w.end)) >= 0; at += needle->size) {
+  for (int64_t at = w.begin; (at = find_text(c.heap, s->view(), needle->view(), at, w.end)) >= 0;
+       at += needle->size) {
     ++count;
   }
   return Value(count);
@@ -260,8 +264,8 @@ Value method_swapcase(Call& c) {
   for (int64_t at = 0; at < s->size;) {
     const CodePoint cp = code_point(s->view(), at);
     const Str* one = substr(c.heap, s, at, at + cp.size);
-    out.add(*change_case(c.heap, one,
-                         in_class(cp.cp, CharClass::upper) ? Case::lower : Case::upper));
+    out.add(
+        *change_case(c.heap, one, in_class(cp.cp, CharClass::upper) ? Case::lower : Case::upper));
     at += cp.size;
   }
   return Value(out.finish(c.heap));
@@ -303,8 +307,9 @@ constexpr Native kStrRows[] = {
     {"isalnum", "", [](Call& c) { return all_in(c, CharClass::alnum); }},
     {"isalpha", "", [](Call& c) { return all_in(c, CharClass::alpha); }},
     {"isascii", "",
-     [](Call& c) { return Value(c.self.str->size == 0 ||
-                                all_of(c, [](char32_t cp) { return cp < 0x80; })); }},
+     [](Call& c) {
+       return Value(c.self.str->size == 0 || all_of(c, [](char32_t cp) { return cp < 0x80; }));
+     }},
     {"isdecimal", "", [](Call& c) { return all_in(c, CharClass::decimal); }},
     {"isdigit", "", [](Call& c) { return all_in(c, CharClass::digit); }},
     {"islower", "", [](Call& c) { return all_cased(c, CharClass::lower, CharClass::upper); }},
@@ -417,21 +422,26 @@ Value cycler_reset(Call& c) {
 constexpr Native kLoopRows[] = {{"changed", "*", loop_changed}, {"cycle", "*", loop_cycle}};
 constexpr Native kCyclerRows[] = {{"next", "", cycler_next}, {"reset", "", cycler_reset}};
 
-
 }  // namespace
 
-std::span<const Native> str_methods() noexcept { return kStrRows; }
+std::span<const Native> str_methods() noexcept {
+  return kStrRows;
+}
 
 std::span<const Native> object_methods(const Value& v) noexcept {
   switch (v.kind) {
-    case Kind::dict: return kDictRows;
-    case Kind::loop: return kLoopRows;
-    case Kind::cycler: return kCyclerRows;
+    case Kind::dict:
+      return kDictRows;
+    case Kind::loop:
+      return kLoopRows;
+    case Kind::cycler:
+      return kCyclerRows;
     case Kind::sequence:
       if (v.seq->flavour == Flavour::list) return kListRows;
       if (v.seq->flavour == Flavour::tuple) return kTupleRows;
       return {};
-    default: return {};
+    default:
+      return {};
   }
 }
 

@@ -42,7 +42,9 @@ constexpr std::string_view kOpNames[] = {"+", "-", "*", "/", "//", "%", "** or p
   fail(ErrorCode::bad_file, "the template computes an integer of more than 64 bits");
 }
 
-[[noreturn]] void fail_zero() { fail(ErrorCode::bad_file, "division by zero"); }
+[[noreturn]] void fail_zero() {
+  fail(ErrorCode::bad_file, "division by zero");
+}
 
 int64_t power(int64_t base, int64_t exponent) {
   int64_t out = 1;
@@ -92,16 +94,20 @@ Value integer_op(BinaryOp op, int64_t a, int64_t b) {
 
 Value real_op(BinaryOp op, double a, double b) {
   switch (op) {
-    case BinaryOp::add: return Value(a + b);
-    case BinaryOp::sub: return Value(a - b);
-    case BinaryOp::mul: return Value(a * b);
+    case BinaryOp::add:
+      return Value(a + b);
+    case BinaryOp::sub:
+      return Value(a - b);
+    case BinaryOp::mul:
+      return Value(a * b);
     case BinaryOp::pow:
       if (a == 0 && b < 0) fail_zero();
       if (a < 0 && std::floor(b) != b) {
         fail(ErrorCode::bad_file, "the template computes a complex number");
       }
       return Value(std::pow(a, b));
-    default: break;
+    default:
+      break;
   }
   if (b == 0) fail_zero();
   if (op == BinaryOp::div) return Value(a / b);
@@ -133,8 +139,8 @@ Value repeat(Heap& heap, const Value& v, int64_t times) {
   for (int64_t i = 0; seq.count > 0 && i < seq.count * times; ++i) {
     items[i] = seq.items[i % seq.count];
   }
-  return Value(heap.make<Seq>(Seq{seq.flavour, seq.depth, seq.count > 0 ? seq.count * times : 0,
-                                  items, 0}));
+  return Value(
+      heap.make<Seq>(Seq{seq.flavour, seq.depth, seq.count > 0 ? seq.count * times : 0, items, 0}));
 }
 
 bool is_plain_seq(const Value& v) noexcept {
@@ -192,8 +198,8 @@ Value make_seq(Heap& heap, Flavour flavour, std::span<const Value> items) {
   int32_t depth = 0;
   for (const Value& item : items) depth = std::max(depth, depth_of(item));
   const int32_t own = depth_over(depth);
-  return Value(heap.make<Seq>(
-      Seq{flavour, own, static_cast<int64_t>(items.size()), heap.copy(items), 0}));
+  return Value(
+      heap.make<Seq>(Seq{flavour, own, static_cast<int64_t>(items.size()), heap.copy(items), 0}));
 }
 
 Value make_dict(Heap& heap, std::span<const Entry> entries) {
@@ -215,8 +221,8 @@ Value make_dict(Heap& heap, std::span<const Entry> entries) {
 }
 
 const Value* find_key(Heap& heap, const Dict& dict, const Value& key) {
-  const bool hashable = !(key.is(Kind::dict) ||
-                          (key.is(Kind::sequence) && key.seq->flavour != Flavour::tuple));
+  const bool hashable =
+      !(key.is(Kind::dict) || (key.is(Kind::sequence) && key.seq->flavour != Flavour::tuple));
   if (!hashable) fail(ErrorCode::bad_file, "unhashable type: '{}'", type_name(key));
   if (key.is(Kind::string)) return find_key(heap, dict, joined(heap, key.str)->view());
   for (const Entry& entry : dict.span()) {
@@ -228,8 +234,7 @@ const Value* find_key(Heap& heap, const Dict& dict, const Value& key) {
 const Value* find_key(Heap& heap, const Dict& dict, std::string_view key) {
   heap.step(dict.count * 16);
   for (const Entry& entry : dict.span()) {
-    if (!entry.key.is(Kind::string) ||
-        entry.key.str->size != static_cast<int64_t>(key.size())) {
+    if (!entry.key.is(Kind::string) || entry.key.str->size != static_cast<int64_t>(key.size())) {
       continue;
     }
     heap.step(entry.key.str->size);
@@ -304,20 +309,24 @@ bool Cursor::next(Heap& heap, Value& item) {
       if (at_ >= source_.range->count) return false;
       item = Value(source_.range->start + at_++ * source_.range->step);
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 
 int64_t Cursor::remaining(Heap& heap) const {
   switch (source_.kind) {
-    case Kind::string: return length(heap, substr(heap, source_.str, at_, source_.str->size));
+    case Kind::string:
+      return length(heap, substr(heap, source_.str, at_, source_.str->size));
     case Kind::sequence:
-      return source_.seq->flavour == Flavour::generator
-                 ? source_.seq->count - source_.seq->position
-                 : source_.seq->count - at_;
-    case Kind::dict: return source_.dict->count - at_;
-    case Kind::range: return source_.range->count - at_;
-    default: return 0;
+      return source_.seq->flavour == Flavour::generator ? source_.seq->count - source_.seq->position
+                                                        : source_.seq->count - at_;
+    case Kind::dict:
+      return source_.dict->count - at_;
+    case Kind::range:
+      return source_.range->count - at_;
+    default:
+      return 0;
   }
 }
 

@@ -29,17 +29,17 @@ enum class Op : uint8_t {
   jump_if_false,       // v ->
   jump_if_false_keep,  // v -> v and jump, or nothing
   jump_if_true_keep,
-  duplicate,   // v -> v, v
-  make_list,   // a values -> list
+  duplicate,  // v -> v, v
+  make_list,  // a values -> list
   make_tuple,
-  make_dict,   // a pairs -> dict
-  call,        // callee, arguments as calls[a] says -> result
-  filter,      // v, arguments -> natives[b](v, arguments), calls[a]
+  make_dict,  // a pairs -> dict
+  call,       // callee, arguments as calls[a] says -> result
+  filter,     // v, arguments -> natives[b](v, arguments), calls[a]
   test,
-  unknown,     // error: constants[a] says what this program does not know
-  emit,        // v -> writes str(v)
-  emit_data,   // writes constants[a]
-  store,       // v -> variable names[a] of the innermost scope
+  unknown,          // error: constants[a] says what this program does not know
+  emit,             // v -> writes str(v)
+  emit_data,        // writes constants[a]
+  store,            // v -> variable names[a] of the innermost scope
   store_attribute,  // v -> namespace names[a], attribute constants[b]
   unpack,           // v -> its a items, the first on top
   push_scope,
@@ -102,9 +102,9 @@ struct Program {
   std::deque<Undefined> undefineds;
   std::unordered_map<std::string_view, int32_t> name_ids;
 
-  int32_t name_id(std::string_view name);  // adds it if it is new
+  int32_t name_id(std::string_view name);          // adds it if it is new
   int32_t find_name(std::string_view name) const;  // -1 if the template never mentions it
-  int32_t add_text(std::string text);      // a constant
+  int32_t add_text(std::string text);              // a constant
 };
 
 /// Errors: bad_file with line and column; unsupported (names the construct).

@@ -5,9 +5,13 @@
 namespace nibble::jinja {
 namespace {
 
-Value is_kind(Call& c, Kind kind) { return Value(c.self.is(kind)); }
+Value is_kind(Call& c, Kind kind) {
+  return Value(c.self.is(kind));
+}
 
-Value compared(Call& c, CompareOp op) { return Value(compare(c.heap, op, c.self, c.given[0])); }
+Value compared(Call& c, CompareOp op) {
+  return Value(compare(c.heap, op, c.self, c.given[0]));
+}
 
 Value remainder_is(Call& c, const Value& divisor, int64_t wanted) {
   const Value rest = binary(c.heap, BinaryOp::mod, c.self, divisor);
@@ -33,12 +37,15 @@ Value test_sameas(Call& c) {
   const Value& b = c.given[0];
   if (a.kind != b.kind) return Value(false);
   switch (a.kind) {
-    case Kind::none: return Value(true);
+    case Kind::none:
+      return Value(true);
     case Kind::boolean:
     case Kind::integer:
     case Kind::real:
-    case Kind::string: return Value(equals(c.heap, a, b));
-    default: return Value(a.loop == b.loop);
+    case Kind::string:
+      return Value(equals(c.heap, a, b));
+    default:
+      return Value(a.loop == b.loop);
   }
 }
 
@@ -47,9 +54,12 @@ Value test_sequence(Call& c) {
     case Kind::string:
     case Kind::dict:
     case Kind::range:
-    case Kind::undefined: return Value(true);
-    case Kind::sequence: return Value(c.self.seq->flavour <= Flavour::tuple);
-    default: return Value(false);
+    case Kind::undefined:
+      return Value(true);
+    case Kind::sequence:
+      return Value(c.self.seq->flavour <= Flavour::tuple);
+    default:
+      return Value(false);
   }
 }
 
@@ -60,8 +70,10 @@ Value test_callable(Call& c) {
     case Kind::method:
     case Kind::joiner:
     case Kind::loop:
-    case Kind::undefined: return Value(true);
-    default: return Value(false);
+    case Kind::undefined:
+      return Value(true);
+    default:
+      return Value(false);
   }
 }
 
@@ -114,6 +126,8 @@ constexpr Native kRows[] = {
 
 }  // namespace
 
-std::span<const Native> tests() noexcept { return kRows; }
+std::span<const Native> tests() noexcept {
+  return kRows;
+}
 
 }  // namespace nibble::jinja

@@ -167,7 +167,8 @@ CodePoint code_point(std::string_view text, int64_t at) noexcept {
 int64_t previous(std::string_view text, int64_t at) noexcept {
   for (int64_t back = 2; back <= 4 && back <= at; ++back) {
     const auto lead = static_cast<uint8_t>(text[static_cast<size_t>(at - back)]);
-    if (lead >= 0xC0 && code_point(text.substr(0, static_cast<size_t>(at)), at - back).size == back) {
+    if (lead >= 0xC0 &&
+        code_point(text.substr(0, static_cast<size_t>(at)), at - back).size == back) {
       return at - back;
     }
   }
@@ -232,20 +233,27 @@ bool in_class(char32_t cp, CharClass c) noexcept {
   const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(cp));
   const bool alpha = category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO;
   const bool decimal = category == UTF8PROC_CATEGORY_ND;
-  const bool numeric = decimal || category == UTF8PROC_CATEGORY_NL ||
-                       category == UTF8PROC_CATEGORY_NO;
+  const bool numeric =
+      decimal || category == UTF8PROC_CATEGORY_NL || category == UTF8PROC_CATEGORY_NO;
   // Superscripts and the like are digits to Python, though not decimal ones.
   const bool digit = decimal || cp == 0xB2 || cp == 0xB3 || cp == 0xB9 || cp == 0x2070 ||
                      (cp >= 0x2074 && cp <= 0x2079) || (cp >= 0x2080 && cp <= 0x2089) ||
                      (cp >= 0x2460 && cp <= 0x2468);
   switch (c) {
-    case CharClass::alpha: return alpha;
-    case CharClass::digit: return digit;
-    case CharClass::decimal: return decimal;
-    case CharClass::numeric: return numeric;
-    case CharClass::alnum: return alpha || numeric;
-    case CharClass::lower: return category == UTF8PROC_CATEGORY_LL;
-    case CharClass::upper: return category == UTF8PROC_CATEGORY_LU;
+    case CharClass::alpha:
+      return alpha;
+    case CharClass::digit:
+      return digit;
+    case CharClass::decimal:
+      return decimal;
+    case CharClass::numeric:
+      return numeric;
+    case CharClass::alnum:
+      return alpha || numeric;
+    case CharClass::lower:
+      return category == UTF8PROC_CATEGORY_LL;
+    case CharClass::upper:
+      return category == UTF8PROC_CATEGORY_LU;
   }
   return false;
 }
@@ -259,9 +267,15 @@ struct Special {
   std::string_view upper, title;
 };
 constexpr Special kSpecials[] = {
-    {0xDF, "SS", "Ss"},       {0x149, "\xCA\xBCN", "\xCA\xBCN"}, {0x1F0, "J\xCC\x8C", "J\xCC\x8C"},
-    {0xFB00, "FF", "Ff"},     {0xFB01, "FI", "Fi"},              {0xFB02, "FL", "Fl"},
-    {0xFB03, "FFI", "Ffi"},   {0xFB04, "FFL", "Ffl"},            {0xFB05, "ST", "St"},
+    {0xDF, "SS", "Ss"},
+    {0x149, "\xCA\xBCN", "\xCA\xBCN"},
+    {0x1F0, "J\xCC\x8C", "J\xCC\x8C"},
+    {0xFB00, "FF", "Ff"},
+    {0xFB01, "FI", "Fi"},
+    {0xFB02, "FL", "Fl"},
+    {0xFB03, "FFI", "Ffi"},
+    {0xFB04, "FFL", "Ffl"},
+    {0xFB05, "ST", "St"},
     {0xFB06, "ST", "St"},
 };
 
@@ -293,8 +307,8 @@ void append_cased(std::string& out, std::string_view text, int64_t at, CodePoint
       return;
     }
   }
-  append_utf8(out, static_cast<char32_t>(to == Case::upper ? utf8proc_toupper(cp)
-                                                           : utf8proc_totitle(cp)));
+  append_utf8(
+      out, static_cast<char32_t>(to == Case::upper ? utf8proc_toupper(cp) : utf8proc_totitle(cp)));
 }
 
 }  // namespace
@@ -309,8 +323,8 @@ const Str* change_case(Heap& heap, const Str* s, Case to) {
     const CodePoint c = code_point(text, at);
     piece.clear();
     if (c.cp < 0x80) {
-      const bool changes = to == Case::lower ? c.cp >= 'A' && c.cp <= 'Z'
-                                             : c.cp >= 'a' && c.cp <= 'z';
+      const bool changes =
+          to == Case::lower ? c.cp >= 'A' && c.cp <= 'Z' : c.cp >= 'a' && c.cp <= 'z';
       piece += static_cast<char>(changes ? c.cp ^ 0x20 : c.cp);
     } else if (c.cp == 0xFFFD) {
       piece = text.substr(static_cast<size_t>(at), static_cast<size_t>(c.size));

@@ -28,7 +28,7 @@ struct Str {
   mutable const char* data = nullptr;  // null: not written out, left + right
   mutable const Run* runs = nullptr;   // [n_runs], ascending, the last ends at size
   mutable int64_t n_runs = 0;
-  mutable int64_t length = -1;         // code points; -1: not counted yet
+  mutable int64_t length = -1;  // code points; -1: not counted yet
   const Str* left = nullptr;
   const Str* right = nullptr;
 

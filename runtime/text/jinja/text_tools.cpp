@@ -82,7 +82,8 @@ std::optional<double> read_real(std::string_view text) {
   const size_t first = digits.find_first_of("123456789");
   const size_t point = std::min(digits.find('.'), digits.size());
   const bool before = first < point;
-  int64_t place = before ? static_cast<int64_t>(point - first) : -static_cast<int64_t>(first - point);
+  int64_t place =
+      before ? static_cast<int64_t>(point - first) : -static_cast<int64_t>(first - point);
   bool up = place > 0;
   if (e < text.size()) {
     const bool minus = text[e + 1] == '-';

@@ -48,9 +48,9 @@ Moment now() {
           static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count())};
 }
 
-constexpr std::string_view kMonths[] = {"January", "February", "March",     "April",
-                                        "May",     "June",     "July",      "August",
-                                        "September", "October", "November", "December"};
+constexpr std::string_view kMonths[] = {"January",   "February", "March",    "April",
+                                        "May",       "June",     "July",     "August",
+                                        "September", "October",  "November", "December"};
 constexpr std::string_view kDays[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                       "Thursday", "Friday", "Saturday"};
 
@@ -69,43 +69,73 @@ std::string directive(char c, char flag, const Moment& t) {
     return fmt::format("{:0{}}", value, width);
   };
   switch (c) {
-    case 'Y': return fmt::format("{}", year);
-    case 'C': return number(year / 100, 2);
-    case 'y': return number(year % 100, 2);
-    case 'm': return number(static_cast<int>(month), 2);
-    case 'd': return number(static_cast<int>(day), 2);
-    case 'e': return number(static_cast<int>(day), 2, ' ');
-    case 'H': return number(t.hour, 2);
-    case 'I': return number(hour12, 2);
-    case 'M': return number(t.minute, 2);
-    case 'S': return number(t.second, 2);
-    case 'f': return "000000";
-    case 'j': return number(of_year + 1, 3);
-    case 'p': return t.hour < 12 ? "AM" : "PM";
-    case 'B': return std::string(kMonths[month - 1]);
+    case 'Y':
+      return fmt::format("{}", year);
+    case 'C':
+      return number(year / 100, 2);
+    case 'y':
+      return number(year % 100, 2);
+    case 'm':
+      return number(static_cast<int>(month), 2);
+    case 'd':
+      return number(static_cast<int>(day), 2);
+    case 'e':
+      return number(static_cast<int>(day), 2, ' ');
+    case 'H':
+      return number(t.hour, 2);
+    case 'I':
+      return number(hour12, 2);
+    case 'M':
+      return number(t.minute, 2);
+    case 'S':
+      return number(t.second, 2);
+    case 'f':
+      return "000000";
+    case 'j':
+      return number(of_year + 1, 3);
+    case 'p':
+      return t.hour < 12 ? "AM" : "PM";
+    case 'B':
+      return std::string(kMonths[month - 1]);
     case 'b':
-    case 'h': return std::string(kMonths[month - 1].substr(0, 3));
-    case 'A': return std::string(kDays[weekday]);
-    case 'a': return std::string(kDays[weekday].substr(0, 3));
-    case 'w': return fmt::format("{}", weekday);
-    case 'u': return fmt::format("{}", weekday == 0 ? 7 : weekday);
-    case 'U': return number((of_year + 7 - static_cast<int>(weekday)) / 7, 2);
-    case 'W': return number((of_year + 7 - static_cast<int>((weekday + 6) % 7)) / 7, 2);
-    case 'F': return fmt::format("{}-{:02}-{:02}", year, month, day);
+    case 'h':
+      return std::string(kMonths[month - 1].substr(0, 3));
+    case 'A':
+      return std::string(kDays[weekday]);
+    case 'a':
+      return std::string(kDays[weekday].substr(0, 3));
+    case 'w':
+      return fmt::format("{}", weekday);
+    case 'u':
+      return fmt::format("{}", weekday == 0 ? 7 : weekday);
+    case 'U':
+      return number((of_year + 7 - static_cast<int>(weekday)) / 7, 2);
+    case 'W':
+      return number((of_year + 7 - static_cast<int>((weekday + 6) % 7)) / 7, 2);
+    case 'F':
+      return fmt::format("{}-{:02}-{:02}", year, month, day);
     case 'D':
-    case 'x': return fmt::format("{:02}/{:02}/{:02}", month, day, year % 100);
+    case 'x':
+      return fmt::format("{:02}/{:02}/{:02}", month, day, year % 100);
     case 'T':
-    case 'X': return fmt::format("{:02}:{:02}:{:02}", t.hour, t.minute, t.second);
-    case 'R': return fmt::format("{:02}:{:02}", t.hour, t.minute);
+    case 'X':
+      return fmt::format("{:02}:{:02}:{:02}", t.hour, t.minute, t.second);
+    case 'R':
+      return fmt::format("{:02}:{:02}", t.hour, t.minute);
     case 'c':
       return fmt::format("{} {} {:>2} {:02}:{:02}:{:02} {}", kDays[weekday].substr(0, 3),
                          kMonths[month - 1].substr(0, 3), day, t.hour, t.minute, t.second, year);
-    case 'n': return "\n";
-    case 't': return "\t";
-    case '%': return "%";
+    case 'n':
+      return "\n";
+    case 't':
+      return "\t";
+    case '%':
+      return "%";
     case 'Z':
-    case 'z': return "";
-    default: return std::string("%") + c;
+    case 'z':
+      return "";
+    default:
+      return std::string("%") + c;
   }
 }
 

@@ -89,15 +89,13 @@ struct Value {
   bool is_integral() const noexcept { return is(Kind::integer) || is(Kind::boolean); }
   bool is_number() const noexcept { return is_integral() || is(Kind::real); }
   int64_t as_int() const noexcept { return is(Kind::boolean) ? int64_t{boolean} : integer; }
-  double as_real() const noexcept {
-    return is(Kind::real) ? real : static_cast<double>(as_int());
-  }
+  double as_real() const noexcept { return is(Kind::real) ? real : static_cast<double>(as_int()); }
 };
 
 /// Why a value is undefined, for the message when somebody uses it.
 struct Undefined {
-  std::string_view hint;  // the whole message, if not empty
-  std::string_view name;  // else: 'name' is undefined, or
+  std::string_view hint;       // the whole message, if not empty
+  std::string_view name;       // else: 'name' is undefined, or
   Kind owner = Kind::missing;  // 'list object' has no attribute 'name', if set
   std::string_view owner_name;
 };
@@ -108,8 +106,8 @@ struct Seq {
   Flavour flavour = Flavour::list;
   int32_t depth = 1;  // of nesting: 1 if no item is a container
   int64_t count = 0;
-  const Value* items = nullptr;   // [count]
-  mutable int64_t position = 0;   // of a generator: items before it are used up
+  const Value* items = nullptr;  // [count]
+  mutable int64_t position = 0;  // of a generator: items before it are used up
 
   std::span<const Value> span() const noexcept {
     const int64_t from = flavour == Flavour::generator ? position : 0;

@@ -94,5 +94,85 @@ TEST_CASE("what a user wrote is never the template's text", "[text][chat][model]
   }
 }
 
+ErrorCode code_of(const std::string& source, const std::vector<ChatMessage>& messages,
+                  const ChatOptions& options = {}) {
+  try {
+    ChatTemplate::parse(source).render(messages, options);
+  } catch (const Error& e) {
+    return e.code();
+  }
+  FAIL("no error: " << source);
+  return ErrorCode::internal;
+}
+
+TEST_CASE("errors say what, where and of which kind", "[text][chat]") {
+  CHECK(render_text("a\n\n {{ 1 + }}", {}) ==
+        "error: chat template: line 3, column 9: unexpected '}}'");
+  CHECK(render_text("a\n{% nosuch %}", {}) ==
+        "error: chat template: line 2, column 4: statement 'nosuch' is not supported");
+  CHECK(render_text("{{ 1 }}\n{{ 'x'|nosuch }}", {}).find("there is no filter 'nosuch'") !=
+        std::string::npos);
+  CHECK(render_text("{% if 1 %}\nb\n{{ messages[0].role }}{% endif %}", {}) ==
+        "error: chat template: line 3: list object has no element 0");
+  CHECK(code_of("{{ 1 + }}", {}) == ErrorCode::bad_file);
+  CHECK(code_of("{% include 'x' %}", {}) == ErrorCode::unsupported);
+  CHECK(code_of("{{ 1 + none }}", {}) == ErrorCode::bad_file);
+  CHECK(code_of("{{ raise_exception('no') }}", {}) == ErrorCode::bad_argument);
+  ChatOptions options;
+  options.tools_json = "[1,";
+  CHECK(code_of("{{ tools }}", {}, options) == ErrorCode::bad_argument);
+  options.tools_json = std::string(100'000, '[');
+  CHECK(code_of("{{ tools }}", {}, options) == ErrorCode::bad_argument);
+  options.tools_json.clear();
+  options.date = "yesterday";
+  CHECK(code_of("{{ strftime_now('%Y') }}", {}, options) == ErrorCode::bad_argument);
+}
+
+TEST_CASE("a date is the caller's or today's", "[text][chat]") {
+  ChatOptions options;
+  const std::string source = "{{ strftime_now('%d %b %Y, %H:%M') }}";
+  options.date = "2026-11-22";
+  CHECK(render_text(source, {}, options) == "22 Nov 2026, 00:00");
+  options.date = "2024-02-29 23:59:01";
+  CHECK(render_text(source, {}, options) == "29 Feb 2024, 23:59");
+  for (const char* bad : {"2026-13-01", "2026-02-30", "2026-11-22 25:00:00", "22.11.2026",
+                          "2026-11", "2026-11-22x", "-026-11-22"}) {
+    options.date = bad;
+    CHECK(render_text(source, {}, options).substr(0, 7) == "error: ");
+  }
+  const std::string year = render_text("{{ strftime_now('%Y') }}", {});
+  CHECK(year.size() == 4);
+  CHECK(year >= "2026");
+}
+
+TEST_CASE("a template without a system role can be found out and helped", "[text][chat]") {
+  const std::string turns = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
+  const std::string refuses =
+      "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + turns;
+  const std::string drops =
+      "{% for m in messages %}{% if m.role != 'system' %}{{ m.content }}{% endif %}{% endfor %}";
+  CHECK(ChatTemplate::parse(turns).supports_system({}));
+  CHECK_FALSE(ChatTemplate::parse(refuses).supports_system({}));
+  CHECK_FALSE(ChatTemplate::parse(drops).supports_system({}));
+
+  const std::vector<ChatMessage> messages = {
+      {"system", "Be kind."}, {"user", "Hi"}, {"assistant", "Hello"}};
+  CHECK(render_text(refuses, messages) == "error: chat template: no system");
+  const std::vector<ChatMessage> merged = merge_system(messages);
+  CHECK(render_text(refuses, merged) == "<user>Be kind.\n\nHi<assistant>Hello");
+  CHECK(merge_system(merged).size() == 2);  // nothing to do
+  CHECK(merge_system({}).empty());
+  const std::vector<ChatMessage> alone = {{"system", "Be kind."}};
+  CHECK_THROWS_AS(merge_system(alone), Error);
+}
+
+TEST_CASE("source() is the template as given", "[text][chat]") {
+  const std::string source = "a\r\n{{ 1 }}\n";
+  ChatTemplate chat = ChatTemplate::parse(source);
+  CHECK(chat.source() == source);
+  const ChatTemplate moved = std::move(chat);
+  CHECK(prompt_text(moved.render({}, {})) == "a\n1");
+}
+
 }  // namespace
 }  // namespace nibble::test

@@ -134,6 +134,16 @@ void* operator new(size_t size) {
   }
   return out;
 }
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+void* operator new[](size_t size, const std::nothrow_t& tag) noexcept {
+  return operator new(size, tag);
+}
 void* operator new[](size_t size) {
   return operator new(size);
 }
@@ -143,6 +153,12 @@ void operator delete(void* old) noexcept {
     memory.now -= size < memory.now ? size : memory.now;
   }
   std::free(old);
+}
+void operator delete(void* old, const std::nothrow_t&) noexcept {
+  operator delete(old);
+}
+void operator delete[](void* old, const std::nothrow_t&) noexcept {
+  operator delete(old);
 }
 void operator delete[](void* old) noexcept {
   operator delete(old);

@@ -23,7 +23,8 @@ class Terminal:
         # At the end the exit code is shown, and that the terminal is as it was.
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "200", "env",
                   *env, f"XDG_STATE_HOME={folder}/state", "LC_ALL=C.UTF-8", "sh", "-c",
-                  f"{command} {redirect}; echo ended $?; stty -a | grep -o ' -\\?icanon'; sleep 100")
+                  f"{command} {redirect}; code=$?; mode=$(stty -a | grep -o ' -\\?icanon'); "
+                  'echo "ended $code$mode"; sleep 100')
 
     def tmux(self, *args):
         return subprocess.run(["tmux", "-S", self.socket, *args], check=True, capture_output=True,

@@ -24,15 +24,14 @@ help: ## print this list
 
 .PHONY: build
 build: build/release/build.ninja ## build the command: build/release/tools/nibble
-	@ninja $(QUIET) -C build/release -j $(JOBS) nibble >&2
+	@ninja -C build/release -j $(JOBS) nibble >&2
 
 .PHONY: debug
 debug: build/debug/build.ninja ## build everything without optimisation, warnings are errors
 	@ninja -C build/debug -j $(JOBS) >&2
 
 .PHONY: chat
-chat: QUIET = $(if $(wildcard build/release/tools/nibble),--quiet)
-chat: build ## install what is missing, build, get the default model, start the chat
+chat: build/release/build.ninja ## install what is missing, build, get the default model, start the chat
 	@$(SETUP)/chat.sh $(ARGS)
 
 .PHONY: test

@@ -1,7 +1,17 @@
 #!/bin/sh
-# What `make chat` does after the build. Standard input and output belong to the chat alone.
+# What `make chat` does once the build is configured. Standard input and output belong to the chat.
 set -eu
 here=$(dirname "$0")
+
+# The first build shows its progress; a later one speaks only when it fails.
+if [ ! -x build/release/tools/nibble ]; then
+  ninja -C build/release nibble </dev/null >&2
+else
+  said=$(ninja --quiet -C build/release nibble </dev/null 2>&1) || {
+    printf '%s\n' "$said" >&2
+    exit 1
+  }
+fi
 
 # make chat ARGS='-m other.gguf' talks to another model and needs no default.
 case " $* " in

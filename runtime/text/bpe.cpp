@@ -202,7 +202,7 @@ void BpeTokenizer::merge_long(std::string_view word, Scratch& scratch,
 void BpeTokenizer::emit(int32_t symbol, std::vector<int32_t>& out) const {
   if (symbol < n_vocab_) {
     // Below 0: a byte without a token, in a vocabulary without U+FFFD as well.
-    const int32_t id = symbol >= 0 ? symbol : unk_;
+    const int32_t id = symbol >= 0 ? symbol : vocab_.fallback();
     if (id >= 0) out.push_back(id);
     return;
   }

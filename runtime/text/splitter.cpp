@@ -4,6 +4,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <cstdint>
+#include <limits>
 #include <new>
 #include <string>
 
@@ -43,9 +45,18 @@ void Splitter::Free::operator()(pcre2_real_code_8* code) const noexcept {
   pcre2_code_free(code);
 }
 
+void Splitter::Free::operator()(pcre2_real_match_context_8* limits) const noexcept {
+  pcre2_match_context_free(limits);
+}
+
 Splitter::~Splitter() = default;
 
-Splitter::Splitter(std::span<const std::string_view> patterns, bool use_jit) {
+Splitter::Splitter(std::span<const std::string_view> patterns, bool use_jit)
+    : limits_(pcre2_match_context_create(nullptr)) {
+  if (limits_ == nullptr) throw std::bad_alloc();
+  // PCRE2 stops after ten million steps as a guard against patterns from strangers. Ours come from
+  // the table; giving back a run of n characters one by one is n steps, and n may be 2^31.
+  pcre2_set_match_limit(limits_.get(), std::numeric_limits<uint32_t>::max());
   for (const std::string_view pattern : patterns) {
     const std::string text = with_white_space(pattern);
     int error = 0;
@@ -106,11 +117,12 @@ bool Splitter::Cursor::find(size_t level, size_t& begin, size_t& end) {
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(state.text.data());
   int rc = PCRE2_ERROR_JIT_STACKLIMIT;
   if (code.jit) {
-    rc = pcre2_jit_match(code.code.get(), subject, state.text.size(), state.at, 0, match_, nullptr);
+    rc = pcre2_jit_match(code.code.get(), subject, state.text.size(), state.at, 0, match_,
+                         splitter_.limits_.get());
   }
   if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
     rc = pcre2_match(code.code.get(), subject, state.text.size(), state.at,
-                     PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, match_, nullptr);
+                     PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, match_, splitter_.limits_.get());
   }
   if (rc < 0 && rc != PCRE2_ERROR_NOMATCH) {
     fail(ErrorCode::internal, "pre-tokenizer pattern {}: PCRE2 error {}", level, rc);

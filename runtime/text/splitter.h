@@ -11,6 +11,7 @@
 #include <vector>
 
 struct pcre2_real_code_8;
+struct pcre2_real_match_context_8;
 struct pcre2_real_match_data_8;
 
 namespace nibble {
@@ -51,12 +52,14 @@ class Splitter {
  private:
   struct Free {
     void operator()(pcre2_real_code_8* code) const noexcept;
+    void operator()(pcre2_real_match_context_8* limits) const noexcept;
   };
   struct Code {
     std::unique_ptr<pcre2_real_code_8, Free> code;
     bool jit = false;
   };
   std::vector<Code> codes_;
+  std::unique_ptr<pcre2_real_match_context_8, Free> limits_;
 };
 
 }  // namespace nibble

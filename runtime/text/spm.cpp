@@ -53,9 +53,9 @@ void SpmTokenizer::set_defaults() {
     return id < 0 && fits ? fallback : id;
   };
   n_vocab_ = vocab_.size();
-  unk_ = or_default(vocab_.unk, 0, TokenType::unknown);
-  bos_ = or_default(vocab_.bos, 1, TokenType::control);
-  eos_ = or_default(vocab_.eos, 2, TokenType::control);
+  vocab_.unk = unk_ = or_default(vocab_.unk, 0, TokenType::unknown);
+  vocab_.bos = bos_ = or_default(vocab_.bos, 1, TokenType::control);
+  vocab_.eos = eos_ = or_default(vocab_.eos, 2, TokenType::control);
   add_bos_ = vocab_.add_bos.value_or(true) && bos_ >= 0;
   add_eos_ = vocab_.add_eos.value_or(false) && eos_ >= 0;
   eog_ = vocab_.eog;
@@ -203,8 +203,8 @@ void SpmTokenizer::emit_character(std::string_view text, std::vector<int32_t>& o
     const int32_t id = byte_ids_[static_cast<uint8_t>(c)];
     if (id >= 0) {
       out.push_back(id);
-    } else if (unk_ >= 0) {
-      out.push_back(unk_);
+    } else {
+      if (vocab_.fallback() >= 0) out.push_back(vocab_.fallback());
       return;
     }
   }

@@ -2,6 +2,7 @@
 // The vocabulary of a file, checked: texts, types, ids of the tokens with a role. Everything in it
 // is in range and of one length, so that the tokenizers need no further checks.
 // Texts are views into the file; per token it costs 16 bytes, its type and its slot in the table.
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -26,6 +27,12 @@ struct Vocab {
   int32_t size() const noexcept { return static_cast<int32_t>(texts.size()); }
   std::string_view text(int32_t id) const noexcept { return texts[static_cast<size_t>(id)]; }
   TokenType type(int32_t id) const noexcept { return types[static_cast<size_t>(id)]; }
+  /// unk as what stands for text without a token; -1 where the file names a token with another role
+  /// (MPT: its end of text), which text must never turn into.
+  int32_t fallback() const noexcept {
+    const bool ends = std::binary_search(eog.begin(), eog.end(), unk);
+    return unk == bos || unk == eos || ends ? -1 : unk;
+  }
   /// Shown only when special tokens are wanted, recognised only where they are parsed.
   bool is_hidden(int32_t id) const noexcept {
     return type(id) == TokenType::control || type(id) == TokenType::unknown;

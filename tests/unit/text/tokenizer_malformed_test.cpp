@@ -225,6 +225,17 @@ TEST_CASE("odd: no byte tokens: one unknown token a character") {
   CHECK(tokenizer->encode("a\xE4\xBD\xA0", false, false) == std::vector<int32_t>{0, 1, 0});
 }
 
+TEST_CASE("odd: an end token named as the unknown one is not what text turns into") {
+  ToyVocab vocab;
+  vocab.model = "llama";
+  vocab.add("</s>", 3);
+  vocab.add("a", 1);
+  vocab.ids = {{"unknown_token_id", 0}, {"eos_token_id", 0}};
+  const auto meta = vocab.metadata();
+  const auto tokenizer = Tokenizer::from_metadata(meta->get());
+  CHECK(tokenizer->encode("a\xE4\xBD\xA0", false, false) == std::vector<int32_t>{1});
+}
+
 TEST_CASE("special tokens: the leftmost, then the longest; user-defined ones everywhere") {
   ToyVocab vocab = toy_bpe();
   for (const char* text : {"<a>", "<a>b", "<a>bc<"}) vocab.add(text, 3);

@@ -94,4 +94,13 @@ TEST_CASE("pre-types: long runs take linear time and a small stack") {
   }
 }
 
+// Regression: PCRE2's own limit of ten million steps ended the split of a longer run of spaces.
+TEST_CASE("pre-types: a run beyond PCRE2's match limit") {
+  const std::string text(size_t{24} << 20, ' ');
+  for (const bool use_jit : {true, false}) {
+    const Splitter splitter(find_pre_type("llama-bpe")->patterns, use_jit);
+    CHECK(words(splitter, text) == std::vector<size_t>{text.size()});
+  }
+}
+
 }  // namespace nibble::test

@@ -238,6 +238,7 @@ STATEMENTS = [
     "{{ dict(a=1, b=2) }} {{ dict({'x': 1}, y=2) }} {{ dict([('a', 1)]) }} {{ dict() }}", "{{ dict(1) }}",
     "{% set j = joiner('; ') %}{% for x in xs %}{{ j() }}{{ x }}{% endfor %} {% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ c.current }}{% set _ = c.reset() %}{{ c.current }}",
     "{{ strftime_now('%Y-%m-%d %H:%M:%S %d %b %B %a %A %j %y %I %p %%') }} {{ strftime_now('%-d %e') }}",
+    "{{ strftime_now('%F %T %R %D %c|%x|%X %%T %u %w %U %W %C %h') }} {{ strftime_now('100% sure %') }}",
     "{{ raise_exception('my words') }}", "{% if false %}{{ raise_exception('x') }}{% endif %}ok", "{{ raise_exception(1) }}",
     "{{ f(*[1]) }}", "{% macro f(a, b=0, c=0) %}{{ a }}{{ b }}{{ c }}{% endmacro %}{{ f(*[1, 2]) }} {{ f(**{'a': 1, 'c': 3}) }} {{ f(1, *[2], **{'c': 9}) }}",
     "{% if 1 %}", "{% endif %}", "{% for x in xs %}", "{% else %}", "{% if 1 %}{% endfor %}", "{% nosuch %}", "{% for %}{% endfor %}",

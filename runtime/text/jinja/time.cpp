@@ -2,8 +2,10 @@
 // time zone is, only the host knows).
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <utility>
 
 #include "formats/io/error.h"
 #include "runtime/text/jinja/builtins.h"
@@ -112,19 +114,6 @@ std::string directive(char c, char flag, const Moment& t) {
       return number((of_year + 7 - static_cast<int>(weekday)) / 7, 2);
     case 'W':
       return number((of_year + 7 - static_cast<int>((weekday + 6) % 7)) / 7, 2);
-    case 'F':
-      return fmt::format("{}-{:02}-{:02}", year, month, day);
-    case 'D':
-    case 'x':
-      return fmt::format("{:02}/{:02}/{:02}", month, day, year % 100);
-    case 'T':
-    case 'X':
-      return fmt::format("{:02}:{:02}:{:02}", t.hour, t.minute, t.second);
-    case 'R':
-      return fmt::format("{:02}:{:02}", t.hour, t.minute);
-    case 'c':
-      return fmt::format("{} {} {:>2} {:02}:{:02}:{:02} {}", kDays[weekday].substr(0, 3),
-                         kMonths[month - 1].substr(0, 3), day, t.hour, t.minute, t.second, year);
     case 'n':
       return "\n";
     case 't':
@@ -139,9 +128,39 @@ std::string directive(char c, char flag, const Moment& t) {
   }
 }
 
+// Directives that stand for several.
+constexpr std::pair<char, std::string_view> kCombined[] = {
+    {'F', "%Y-%m-%d"},
+    {'D', "%m/%d/%y"},
+    {'x', "%m/%d/%y"},
+    {'T', "%H:%M:%S"},
+    {'X', "%H:%M:%S"},
+    {'R', "%H:%M"},
+    {'c', "%a %b %e %H:%M:%S %Y"},
+};
+
+std::string expanded(std::string_view format) {
+  std::string out;
+  for (size_t i = 0; i < format.size(); ++i) {
+    const bool is_directive = format[i] == '%' && i + 1 < format.size();
+    const auto* row = std::find_if(
+        std::begin(kCombined), std::end(kCombined),
+        [&](const auto& combined) { return is_directive && combined.first == format[i + 1]; });
+    if (row != std::end(kCombined)) {
+      out += row->second;
+      ++i;
+    } else {
+      out += format[i];
+      if (is_directive) out += format[++i];  // "%%T" is no %T
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
-std::string format_time(std::string_view date, std::string_view format) {
+std::string format_time(std::string_view date, std::string_view combined) {
+  const std::string format = expanded(combined);
   Moment t;
   if (date.empty()) {
     t = now();

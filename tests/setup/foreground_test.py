@@ -11,17 +11,20 @@ from pathlib import Path
 
 FOREGROUND = Path(sys.argv.pop(1), "tools", "setup", "foreground.py").resolve()
 
-# Counts Ctrl-C and echoes lines, until one says how to end.
-PROGRAM = """import signal
+# Counts Ctrl-C and echoes lines, until one says how to end. os.write, because a handler that prints
+# may not interrupt a print.
+PROGRAM = """import os, signal
 count = 0
+def say(*words):
+    os.write(1, (" ".join(words) + "\\n").encode())
 def interrupted(*_):
     global count
     count += 1
-    print("interrupt", count, flush=True)
+    say("interrupt", str(count))
 signal.signal(signal.SIGINT, interrupted)
-print("ready", flush=True)
+say("ready")
 while (line := input()) != "end":
-    print("heard", line, flush=True)
+    say("heard", line)
 raise SystemExit(7)
 """
 

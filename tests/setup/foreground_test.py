@@ -11,9 +11,9 @@ from pathlib import Path
 
 FOREGROUND = Path(sys.argv.pop(1), "tools", "setup", "foreground.py").resolve()
 
-# Counts Ctrl-C and echoes lines, until one says how to end. os.write, because a handler that prints
-# may not interrupt a print.
-PROGRAM = """import os, signal
+# Counts Ctrl-C and echoes lines, until one says how to end. A handler that prints may not interrupt
+# a print, hence os.write; one that is due just before a read waits for it, hence the short select.
+PROGRAM = """import os, select, signal
 count = 0
 def say(*words):
     os.write(1, (" ".join(words) + "\\n").encode())
@@ -21,9 +21,13 @@ def interrupted(*_):
     global count
     count += 1
     say("interrupt", str(count))
+def next_line():
+    while not select.select([0], [], [], 0.05)[0]:
+        pass
+    return os.read(0, 100).decode().strip()
 signal.signal(signal.SIGINT, interrupted)
 say("ready")
-while (line := input()) != "end":
+while (line := next_line()) != "end":
     say("heard", line)
 raise SystemExit(7)
 """

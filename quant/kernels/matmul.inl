@@ -1,11 +1,12 @@
 #pragma once
 // Matrix products.
 //
-// Quantized weights: the input row is rounded to int8 with one scale per 32 (q8 layout), a Panel of
-// 8 weight rows x 256 columns is unpacked once and used for every token. Within a block of 32 all
-// sums are exact integers; each block adds one float product per output, in order of the columns.
-// So an output's bits depend on its row and its input alone: not on how many tokens or rows share
-// the call, nor on the order of the loops around the panel.
+// Quantized weights: the input row is rounded to int8 with one scale per 32 (q8 layout); blocks that
+// stand out get a second int8 for what the first left over. A Panel of 8 weight rows x 256 columns is
+// unpacked once and used for every token. Within a block of 32 all sums are exact integers; each
+// block adds one float product per output, in order of the columns, then come the second bytes of
+// the same 256 columns. So an output's bits depend on its row and its input alone: not on how many
+// tokens or rows share the call, nor on the order of the loops around the panel.
 //
 // Float weights: 8 lanes along the columns, added at the end in a fixed tree.
 #include "quant/kernels/unpack.inl"
@@ -13,22 +14,34 @@
 namespace nibble {
 namespace {
 
+inline int64_t at_most(int64_t n, int64_t limit) {
+  return n < limit ? n : limit;
+}
+
 constexpr int64_t kTokenTile = 64;  // tokens whose 256 columns stay in the L1 cache
 constexpr int64_t kFewTokens = 4;   // up to here weights are read row by row, as they lie in memory
-constexpr float kTinyBlock = 0x1p-100f;  // a block of inputs below this is zero
+constexpr int32_t kTinyBits = 27 << 23;  // 2^-100: a block of inputs below this is zero
 
 // ---- activations ----
 
-// A prepared row of k columns: int8 [k], then {scale, scale * sum} [k/32], then {sum of the first
-// half, of the second} int16 [k/32].
+// One plane of a prepared row of k columns: int8 [k], then {scale, scale * sum} [k/32], then {sum of
+// the first half, of the second} int16 [k/32].
 struct ActRow {
   const int8_t* q;
   const float* scale;
   const int8_t* sums;
 };
 
-inline ActRow act_row(const void* act, int64_t stride, int64_t t, int64_t k) {
-  const auto* p = static_cast<const uint8_t*>(act) + t * stride;
+// A prepared row: its plane; a second plane of the same shape, of which only the blocks of `fine`
+// are set; `fine`, a byte for 8 blocks, bit i standing for block i.
+constexpr int64_t plane_bytes(int64_t k) {
+  return k + k / 4 + k / 8;
+}
+constexpr int64_t fine_bytes(int64_t k) {
+  return (k / kBlock + 7) / 8;
+}
+
+inline ActRow plane_at(const uint8_t* p, int64_t k) {
   return {reinterpret_cast<const int8_t*>(p), reinterpret_cast<const float*>(p + k),
           reinterpret_cast<const int8_t*>(p + k + k / 4)};
 }
@@ -41,30 +54,38 @@ ActLayout act_layout(DType type) noexcept {
 // An odd number of cache lines, so that the same column of many tokens does not fall into the same
 // few cache sets.
 int64_t act_bytes(ActLayout layout, int64_t k) noexcept {
-  const int64_t bytes = layout == ActLayout::f32 ? k * 4 : k + k / 4 + k / 8;
+  const int64_t bytes = layout == ActLayout::f32 ? k * 4 : 2 * plane_bytes(k) + fine_bytes(k);
   return ((bytes + 63) / 64 | 1) * 64;
 }
 
-// x [32] -> q = round(x / scale), scale = max|x| / 127. A block with an infinity or a NaN gets it
-// as its scale, so it is not lost.
-inline void quantize_block(const float* x, int8_t* q, float* scale, int16_t* sums) {
-  vf v[4];
+// The largest |x| of a block, as the bits of a float: their order is that of the sizes, infinity and
+// NaN above all. Blocks too small to matter count as zero.
+inline int32_t peak_bits(const float* x) {
   vi size[4];
   for (int64_t i = 0; i < 4; ++i) {
-    v[i] = simd::load(x + i * kLanes);
-    size[i] = simd::bit_and(simd::as_int(v[i]), simd::broadcast32(INT32_MAX));
+    const vi v = simd::as_int(simd::load(x + i * kLanes));
+    size[i] = simd::bit_and(v, simd::broadcast32(INT32_MAX));
   }
-  // Sizes of floats are ordered as integers, NaN above all.
   const int32_t highest =
       simd::highest32(simd::max32(simd::max32(size[0], size[1]), simd::max32(size[2], size[3])));
-  float peak;
-  std::memcpy(&peak, &highest, sizeof(peak));
-  if (peak < kTinyBlock) peak = 0.0f;
+  return highest < kTinyBits ? 0 : highest;
+}
+
+inline float float_of(int32_t bits) {
+  float x;
+  std::memcpy(&x, &bits, sizeof(x));
+  return x;
+}
+
+// x [32] -> q = round(x / scale), scale = peak / 127. A block with an infinity or a NaN gets it as
+// its scale, so it is not lost.
+inline void quantize_block(const float* x, float peak, int8_t* q, float* scale, int16_t* sums) {
   const vf inverse = simd::broadcast(peak == 0.0f ? 0.0f : 127.0f / peak);
   const vf shift = simd::broadcast(12582912.0f);  // 1.5 * 2^23: rounds to the nearest, ties to even
   vi n[4];
   for (int64_t i = 0; i < 4; ++i) {
-    n[i] = simd::sub32(simd::as_int(v[i] * inverse + shift), simd::as_int(shift));
+    const vf v = simd::load(x + i * kLanes);
+    n[i] = simd::sub32(simd::as_int(v * inverse + shift), simd::as_int(shift));
   }
   simd::store_bytes(q, simd::narrow_to8(n[0], n[1], n[2], n[3]));
   sums[0] = static_cast<int16_t>(simd::sum32(simd::add32(n[0], n[1])));
@@ -73,17 +94,64 @@ inline void quantize_block(const float* x, int8_t* q, float* scale, int16_t* sum
   scale[1] = scale[0] * static_cast<float>(sums[0] + sums[1]);
 }
 
+// One plane while it is written.
+struct ActPlane {
+  int8_t* q;
+  float* scale;
+  int16_t* sums;
+  ActPlane(uint8_t* p, int64_t k)
+      : q(reinterpret_cast<int8_t*>(p)),
+        scale(reinterpret_cast<float*>(p + k)),
+        sums(reinterpret_cast<int16_t*>(p + k + k / 4)) {}
+  void set(int64_t b, const float* x, float peak) {
+    quantize_block(x, peak, q + b * kBlock, scale + 2 * b, sums + 2 * b);
+  }
+};
+
+// What a block of the first plane lost, at most half its scale each, into the second.
+inline void set_fine(int64_t b, const float* x, const ActPlane& coarse, ActPlane& fine) {
+  float rest[kBlock];
+  const float scale = coarse.scale[2 * b];
+  for (int64_t i = 0; i < kBlock; ++i) {
+    rest[i] = x[i] - static_cast<float>(coarse.q[b * kBlock + i]) * scale;
+  }
+  fine.set(b, rest, scale * 0.5f);
+}
+
+// Few columns carry values far above the rest, and rounding their blocks is nearly the whole error
+// of int8 inputs. A block is given the second plane when its peak is over twice the typical one:
+// the mean of the peaks' bits, which is near that of their logarithms.
+void prepare_q8(const float* x, int64_t k, uint8_t* act) {
+  ActPlane coarse(act, k);
+  ActPlane fine(act + plane_bytes(k), k);
+  uint8_t* is_fine = act + 2 * plane_bytes(k);
+  std::memset(act + plane_bytes(k), 0, static_cast<size_t>(plane_bytes(k) + fine_bytes(k)));
+  const int64_t n_blocks = k / kBlock;
+  int64_t total = 0;
+  int64_t counted = 0;
+  for (int64_t b = 0; b < n_blocks; ++b) {
+    const int32_t bits = peak_bits(x + b * kBlock);
+    coarse.set(b, x + b * kBlock, float_of(bits));
+    total += bits;
+    counted += bits != 0;
+  }
+  if (counted == 0) return;
+  constexpr int32_t kTwice = 1 << 23;  // of a float's bits: the exponent is one more
+  const float limit = float_of(static_cast<int32_t>(
+      at_most(total / counted + kTwice, 0x7f7fffff)));  // an infinite block gains nothing
+  for (int64_t b = 0; b < n_blocks; ++b) {
+    const float peak = coarse.scale[2 * b] * 127.0f;
+    if (peak <= limit || !(peak <= 3e38f)) continue;
+    set_fine(b, x + b * kBlock, coarse, fine);
+    is_fine[b / 8] = static_cast<uint8_t>(is_fine[b / 8] | 1 << b % 8);
+  }
+}
+
 void prepare_act(ActLayout layout, const float* x, int64_t k, void* act) noexcept {
   if (layout == ActLayout::f32) {
     std::memcpy(act, x, static_cast<size_t>(k) * sizeof(float));
-    return;
-  }
-  auto* p = static_cast<uint8_t*>(act);
-  auto* q = reinterpret_cast<int8_t*>(p);
-  auto* scale = reinterpret_cast<float*>(p + k);
-  auto* sums = reinterpret_cast<int16_t*>(p + k + k / 4);
-  for (int64_t b = 0; b < k / kBlock; ++b) {
-    quantize_block(x + b * kBlock, q + b * kBlock, scale + 2 * b, sums + 2 * b);
+  } else {
+    prepare_q8(x, k, static_cast<uint8_t*>(act));
   }
 }
 
@@ -184,9 +252,21 @@ struct Target {
   int64_t block;  // first block of the panel; 0 starts the sums
 };
 
-inline ActRow act_at(const Target& to, int64_t token) {
-  const ActRow row = act_row(to.args.act, to.act_stride, token, to.args.w.cols);
-  return {row.q + to.block * kBlock, row.scale + to.block * 2, row.sums + to.block * 4};
+// Both planes of a token's blocks from to.block on.
+struct ActPlanes {
+  ActRow coarse;
+  ActRow fine;
+  uint8_t is_fine;  // bit i: block i has a fine part
+};
+
+inline ActPlanes act_at(const Target& to, int64_t token) {
+  const int64_t k = to.args.w.cols;
+  const auto* p = static_cast<const uint8_t*>(to.args.act) + token * to.act_stride;
+  const auto from_block = [&](const ActRow& row) {
+    return ActRow{row.q + to.block * kBlock, row.scale + to.block * 2, row.sums + to.block * 4};
+  };
+  return {from_block(plane_at(p, k)), from_block(plane_at(p + plane_bytes(k), k)),
+          p[2 * plane_bytes(k) + to.block / kPanelBlocks]};
 }
 
 inline vf load_out(const Target& to, int64_t token) {
@@ -207,13 +287,27 @@ inline void store_out(const Target& to, int64_t token, vf v) {
 template <class F, int T>
 inline void add_tokens(const Panel& panel, int64_t blocks, const Target& to, int64_t token) {
   ActRow act[T];
+  ActRow fine[T];
+  uint8_t is_fine[T];
   vf acc[T];
   for (int t = 0; t < T; ++t) {
-    act[t] = act_at(to, token + t);
+    const ActPlanes planes = act_at(to, token + t);
+    act[t] = planes.coarse;
+    fine[t] = planes.fine;
+    is_fine[t] = planes.is_fine;
     acc[t] = load_out(to, token + t);
   }
   dot_panel<F, T>(panel, blocks, act, acc);
-  for (int t = 0; t < T; ++t) store_out(to, token + t, acc[t]);
+  for (int t = 0; t < T; ++t) {
+    for (unsigned rest = is_fine[t]; rest != 0; rest &= rest - 1) {
+      const int64_t b = __builtin_ctz(rest);
+      const ActRow one[1] = {fine[t]};
+      vi sum[1];
+      integer_dots<F, 1>(panel, b, one, sum);
+      acc[t] = add_block<F>(panel, b, one[0], sum[0], acc[t]);
+    }
+    store_out(to, token + t, acc[t]);
+  }
 }
 
 template <class F>
@@ -262,10 +356,10 @@ inline void add_one_token(const Target& to, int64_t blocks, Rows& rows, Panel& p
     }
   }
   interleave_factors<F>(rows, panel);
-  const ActRow act = act_at(to, 0);
+  const ActPlanes act = act_at(to, 0);
   vf acc = load_out(to, 0);
-  for (int64_t b = 0; b < blocks; ++b) {
-    const vi a = simd::load_bytes(act.q + b * kBlock);
+  const auto add = [&](const ActRow& plane, int64_t b) {
+    const vi a = simd::load_bytes(plane.q + b * kBlock);
     vi part[kRows];
 #pragma GCC unroll simd::kUnroll
     for (int64_t r = 0; r < kRows; ++r) {
@@ -280,14 +374,12 @@ inline void add_one_token(const Target& to, int64_t blocks, Rows& rows, Panel& p
       const vi factor = F::kHasScale ? simd::spread_pair(rows.scale[r][b]) : simd::broadcast16(1);
       part[r] = simd::dot2_s16(pairs, factor);
     }
-    const vi sum = add_offset<F>(panel, b, act, simd::sum_each32(part));
-    acc = add_block<F>(panel, b, act, sum, acc);
-  }
+    const vi sum = add_offset<F>(panel, b, plane, simd::sum_each32(part));
+    acc = add_block<F>(panel, b, plane, sum, acc);
+  };
+  for (int64_t b = 0; b < blocks; ++b) add(act.coarse, b);
+  for (unsigned rest = act.is_fine; rest != 0; rest &= rest - 1) add(act.fine, __builtin_ctz(rest));
   store_out(to, 0, acc);
-}
-
-inline int64_t at_most(int64_t n, int64_t limit) {
-  return n < limit ? n : limit;
 }
 
 template <class F>

@@ -35,7 +35,8 @@ class Input {
     return value;
   }
   std::string item() {
-    const size_t size = std::min<size_t>(byte() % 16, rest_.size());
+    const size_t wanted = byte() % 16;
+    const size_t size = std::min(wanted, rest_.size());
     const std::string text(rest_.substr(0, size));
     rest_.remove_prefix(size);
     return text;

@@ -72,12 +72,12 @@ int run(const Command& self, std::span<const std::string> args) {
       const auto n_vocab = static_cast<size_t>(model.engine->n_vocab());
       for (int64_t row = 0; row < n_rows; ++row) {
         const int64_t position = first + row;
-        if (position < chunks.first_scored() || position > chunks.last_scored()) continue;
+        if (position > chunks.last_scored()) continue;
         estimate.add(negative_log_likelihood({logits + static_cast<size_t>(row) * n_vocab, n_vocab},
                                              chunk[static_cast<size_t>(position) + 1]));
       }
     };
-    session.evaluate_all(chunk, on_rows, &interrupt.token());
+    session.evaluate_all(chunk, on_rows, &interrupt.token(), chunks.first_scored());
     out.write(fmt::format("[{}]{:.4f},", i + 1, estimate.perplexity()));
     out.flush();
     if (!terminal.stdout_tty) {  // there the running figures show the progress

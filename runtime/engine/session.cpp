@@ -145,17 +145,20 @@ void Session::append(int32_t token, const CancelToken* cancel) {
 
 void Session::evaluate_all(std::span<const int32_t> tokens,
                            const std::function<void(int64_t, int64_t, const float*)>& on_rows,
-                           const CancelToken* cancel) {
+                           const CancelToken* cancel, int64_t first_row) {
   Impl& s = *impl_;
+  const int64_t n_tokens = static_cast<int64_t>(tokens.size());
   s.check_tokens(tokens);
-  s.check_room(static_cast<int64_t>(tokens.size()));
+  s.check_room(n_tokens);
   s.rewind(0);
-  const int64_t step = std::min(s.options.n_batch, kMostLogitsRows);
-  while (n_used() < static_cast<int64_t>(tokens.size())) {
+  while (n_used() < n_tokens) {
     const int64_t at = n_used();
-    const int64_t n = std::min(step, static_cast<int64_t>(tokens.size()) - at);
-    s.evaluate(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(n)), true, cancel);
-    on_rows(at, n, s.workspace.logits.data());
+    const bool wanted = at >= first_row;
+    const int64_t end = wanted ? n_tokens : std::min(first_row, n_tokens);
+    const int64_t step = wanted ? std::min(s.options.n_batch, kMostLogitsRows) : s.options.n_batch;
+    const int64_t n = std::min(step, end - at);
+    s.evaluate(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(n)), wanted, cancel);
+    if (wanted) on_rows(at, n, s.workspace.logits.data());
   }
 }
 

@@ -42,12 +42,12 @@ class Session {
                   const std::function<void(int64_t, int64_t)>& on_progress = {});
   /// Evaluates one more token. Errors as sync.
   void append(int32_t token, const CancelToken* cancel = nullptr);
-  /// sync() that also keeps the logits of every evaluated row:
+  /// sync() that also keeps the logits of every evaluated row from position first_row on:
   /// on_rows(first_position, n_rows, logits [n_rows, n_vocab]) per chunk. Starts from an empty
-  /// timeline, so that every token's row is seen.
+  /// timeline, so that every token's row is seen. Rows before first_row cost no logits.
   void evaluate_all(std::span<const int32_t> tokens,
                     const std::function<void(int64_t, int64_t, const float*)>& on_rows,
-                    const CancelToken* cancel = nullptr);
+                    const CancelToken* cancel = nullptr, int64_t first_row = 0);
 
   /// After the last token; empty before the first. Valid until the next call that evaluates.
   std::span<const float> logits() const noexcept;  // [n_vocab]

@@ -90,6 +90,39 @@ TEST_CASE("same bits: Gemma 3", "[model]") {
   check_model(test::kGemma3);
 }
 
+TEST_CASE("logits from a row on are those of all rows", "[model]") {
+  NIBBLE_MODEL_OR_SKIP(path, test::kSmolLM2);
+  const std::shared_ptr<const Engine> engine = Engine::open(path);
+  const std::vector<int32_t> ids = prompt_of(*engine, 100);
+  const auto n_vocab = engine->n_vocab();
+  SessionOptions options;
+  options.n_ctx = 128;
+  options.n_batch = 32;
+  Session session(engine, options);
+  const auto rows_from = [&](int64_t first_row) {
+    std::vector<float> out;  // [rows, n_vocab]
+    int64_t next = first_row;
+    session.evaluate_all(
+        ids,
+        [&](int64_t first, int64_t n, const float* logits) {
+          CHECK(first == next);
+          next = first + n;
+          out.insert(out.end(), logits, logits + n * n_vocab);
+        },
+        nullptr, first_row);
+    CHECK(session.n_used() == 100);
+    return out;
+  };
+  const std::vector<float> all = rows_from(0);
+  REQUIRE(static_cast<int64_t>(all.size()) == 100 * n_vocab);
+  for (const int64_t first : {1, 32, 50, 99}) {
+    INFO("from row " << first);
+    CHECK(
+        same_bits(std::span(all).subspan(static_cast<size_t>(first * n_vocab)), rows_from(first)));
+  }
+  CHECK(rows_from(100).empty());
+}
+
 TEST_CASE("rows of several sequences in one batch do not see each other", "[model]") {
   NIBBLE_MODEL_OR_SKIP(path, test::kSmolLM2);
   const std::shared_ptr<const Engine> engine = Engine::open(path);

@@ -12,18 +12,20 @@
 
 namespace nibble {
 
-/// A weight matrix in its file layout, row-major, not owned.
+/// A weight matrix, not owned.
 struct Matrix {
-  const void* data = nullptr;  // [rows, cols], rows are row_bytes(type, cols) apart
+  /// [rows, cols]: as in a file, rows row_bytes(type, cols) apart; or packed (quant/packed.h).
+  const void* data = nullptr;
   DType type = DType::F32;
   int64_t rows = 0;
   int64_t cols = 0;
+  bool packed = false;
 };
 
 /// How a matmul wants its input rows prepared.
 enum class ActLayout : uint8_t {
   f32,  // plain floats
-  q8,   // int8 in blocks of 32 with one scale each, and what the kernel adds to it
+  q8,   // int8 in blocks of 32 with one scale each, a second int8 for blocks that stand out
 };
 
 struct MatmulArgs {
@@ -31,8 +33,8 @@ struct MatmulArgs {
   const void* act;  // [tokens, cols] prepared by prepare_act for w's layout
   int64_t tokens;
   int64_t row_begin;  // writes out[t * out_stride + r] for row_begin <= r < row_end
-  int64_t row_end;
-  float* out;  // [tokens, out_stride]
+  int64_t row_end;    // packed: row_begin is a multiple of 16
+  float* out;         // [tokens, out_stride]
   int64_t out_stride;
 };
 
@@ -80,15 +82,18 @@ struct KernelTable {
   const char* description;       // for help and reports
   bool (*supported)() noexcept;  // does this CPU run it?
   KvType default_kv;             // what a SequenceState uses when nobody asked
+  bool takes_packed;             // matmul reads packed weights too, and faster
 
   /// Layout that matmul wants for weights of this type.
   ActLayout (*act_layout)(DType) noexcept;
-  /// Bytes of one prepared row of k elements; a multiple of 64.
-  int64_t (*act_bytes)(ActLayout, int64_t k) noexcept;
-  /// x [k] -> act, act_bytes(layout, k) long. k is a multiple of 32 for q8.
-  void (*prepare_act)(ActLayout, const float* x, int64_t k, void* act) noexcept;
+  /// Bytes of `tokens` prepared rows of k elements; a multiple of 64.
+  int64_t (*act_bytes)(ActLayout, int64_t k, int64_t tokens) noexcept;
+  /// x [k] -> row t of the `tokens` rows of act, act_bytes(layout, k, tokens) long. Rows may be
+  /// prepared at the same time by several threads. k is a multiple of 32 for q8.
+  void (*prepare_act)(ActLayout, const float* x, int64_t k, void* act, int64_t t,
+                      int64_t tokens) noexcept;
   void (*matmul)(const MatmulArgs&) noexcept;
-  /// Row r of w as floats: out [cols]. Exact.
+  /// Row r of w, which is not packed, as floats: out [cols]. Exact.
   void (*dequantize_row)(const Matrix& w, int64_t r, float* out) noexcept;
 
   /// out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]; out may be x. weight nullptr means ones.

@@ -3,8 +3,9 @@
 // includes first. Everything has internal linkage: see isa.cmake for why.
 //
 //   pointwise.inl  exp, tanh, norm, rotation, gates, and the float rows' tails
-//   unpack.inl     8 weight rows x 256 columns of any quantized type -> one Panel
-//   matmul.inl     activations, Panel x int8 activations, float weights x float activations
+//   act.inl        the inputs of products: int8 in panels of tokens, or floats
+//   panel.inl      packed weights of any type -> codes and factors in registers
+//   matmul.inl     packed weights x int8 inputs; matmul_float.inl: float weights x float inputs
 //   attend.inl     attention over the pages of a sequence
 #include "quant/kernels/attend.inl"
 #include "quant/kernels/matmul.inl"
@@ -21,6 +22,7 @@ constexpr KernelTable make_table(const char* name, const char* description,
       .description = description,
       .supported = supported,
       .default_kv = KvType::f16,
+      .takes_packed = true,
       .act_layout = act_layout,
       .act_bytes = act_bytes,
       .prepare_act = prepare_act,

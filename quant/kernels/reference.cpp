@@ -24,12 +24,17 @@ ActLayout act_layout(DType) noexcept {
   return ActLayout::f32;
 }
 
-int64_t act_bytes(ActLayout, int64_t k) noexcept {
+int64_t stride_of(int64_t k) {
   return (k * 4 + 63) / 64 * 64;
 }
 
-void prepare_act(ActLayout, const float* x, int64_t k, void* act) noexcept {
-  std::memcpy(act, x, static_cast<size_t>(k) * sizeof(float));
+int64_t act_bytes(ActLayout, int64_t k, int64_t tokens) noexcept {
+  return tokens * stride_of(k);
+}
+
+void prepare_act(ActLayout, const float* x, int64_t k, void* act, int64_t t, int64_t) noexcept {
+  std::memcpy(static_cast<uint8_t*>(act) + t * stride_of(k), x,
+              static_cast<size_t>(k) * sizeof(float));
 }
 
 // One weight row against `tokens` <= kTile input rows, beginning with token t0.
@@ -37,7 +42,7 @@ void matmul_row(const MatmulArgs& a, int64_t r, int64_t t0, int64_t tokens) {
   float weight[kChunk];
   double sum[kTile] = {};
   const auto* act = static_cast<const uint8_t*>(a.act);
-  const int64_t stride = act_bytes(ActLayout::f32, a.w.cols);
+  const int64_t stride = stride_of(a.w.cols);
   for (int64_t c = 0; c < a.w.cols; c += kChunk) {
     const int64_t n = a.w.cols - c < kChunk ? a.w.cols - c : kChunk;
     dequantize_row(a.w.type, row_at(a.w, r, c), n, weight);
@@ -189,6 +194,7 @@ constinit const KernelTable kernels_reference = {
     .description = "double precision, slow: the oracle of the others",
     .supported = cpu_runs_anything,
     .default_kv = KvType::f32,
+    .takes_packed = false,
     .act_layout = act_layout,
     .act_bytes = act_bytes,
     .prepare_act = prepare_act,

@@ -70,10 +70,6 @@ inline constexpr int kUnroll = 8;
   const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
   return vf(_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16)));
 }
-[[gnu::always_inline]] inline vf load_u8(const void* p) {
-  return vf(
-      _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p)))));
-}
 
 [[gnu::always_inline]] inline vf sum_each(const vf (&v)[8]) {
   const __m256 a = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
@@ -88,15 +84,6 @@ inline constexpr int kUnroll = 8;
 }
 [[gnu::always_inline]] inline void store_bytes(void* p, vi v) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), v);
-}
-[[gnu::always_inline]] inline vi zero_int() {
-  return _mm256_setzero_si256();
-}
-[[gnu::always_inline]] inline vi broadcast8(int8_t x) {
-  return _mm256_set1_epi8(x);
-}
-[[gnu::always_inline]] inline vi broadcast16(int16_t x) {
-  return _mm256_set1_epi16(x);
 }
 [[gnu::always_inline]] inline vi broadcast32(int32_t x) {
   return _mm256_set1_epi32(x);
@@ -115,20 +102,8 @@ inline constexpr int kUnroll = 8;
 [[gnu::always_inline]] inline vi shift_left32(vi v, int n) {
   return _mm256_slli_epi32(v, n);
 }
-[[gnu::always_inline]] inline vi shift_right32(vi v, int n) {
-  return _mm256_srli_epi32(v, n);
-}
-[[gnu::always_inline]] inline vi shift_left8(vi v, int n) {
-  return bit_and(_mm256_slli_epi16(v, n), broadcast8(static_cast<int8_t>(0xff << n)));
-}
-[[gnu::always_inline]] inline vi shift_right8(vi v, int n) {
-  return bit_and(_mm256_srli_epi16(v, n), broadcast8(static_cast<int8_t>(0xff >> n)));
-}
 [[gnu::always_inline]] inline vi add16(vi a, vi b) {
   return _mm256_add_epi16(a, b);
-}
-[[gnu::always_inline]] inline vi mul16(vi a, vi b) {
-  return _mm256_mullo_epi16(a, b);
 }
 [[gnu::always_inline]] inline vi add32(vi a, vi b) {
   return _mm256_add_epi32(a, b);
@@ -152,21 +127,6 @@ inline constexpr int kUnroll = 8;
   return _mm256_madd_epi16(a, b);
 }
 
-[[gnu::always_inline]] inline vi nibbles(const void* p) {
-  // A variable shift of a 128-bit broadcast: no shuffle, of which there is one unit only.
-  const __m256i twice =
-      _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
-  const __m256i shift = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
-  return bit_and(_mm256_srlv_epi32(twice, shift), broadcast8(15));
-}
-[[gnu::always_inline]] inline vi bits_to_bytes(uint32_t bits, int8_t value) {
-  const __m256i which = _mm256_setr_epi64x(0x0000000000000000, 0x0101010101010101,
-                                           0x0202020202020202, 0x0303030303030303);
-  const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201ULL));
-  const __m256i all = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int32_t>(bits)), which);
-  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(all, bit), bit);
-  return bit_and(set, broadcast8(value));
-}
 [[gnu::always_inline]] inline vi look_up16(const int8_t* table, vi index) {
   const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), index);
@@ -176,17 +136,6 @@ inline constexpr int kUnroll = 8;
   s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
   s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
   return _mm_cvtsi128_si32(s);
-}
-[[gnu::always_inline]] inline vi sum_each32(const vi (&v)[8]) {
-  const __m256i a = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
-  const __m256i b = _mm256_hadd_epi32(_mm256_hadd_epi32(v[4], v[5]), _mm256_hadd_epi32(v[6], v[7]));
-  return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
-                          _mm256_permute2x128_si256(a, b, 0x31));
-}
-[[gnu::always_inline]] inline vi spread_pair(const int16_t* p) {
-  const vi spread = _mm256_setr_epi64x(0x0100010001000100, 0x0100010001000100, 0x0302030203020302,
-                                       0x0302030203020302);
-  return _mm256_shuffle_epi8(broadcast32(p), spread);
 }
 [[gnu::always_inline]] inline int32_t highest32(vi v) {
   __m128i m = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
@@ -198,31 +147,153 @@ inline constexpr int kUnroll = 8;
   const __m256i mixed = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
   return _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
-[[gnu::always_inline]] inline void transpose32(vi (&v)[8]) {
-  const __m256i a0 = _mm256_unpacklo_epi32(v[0], v[1]);
-  const __m256i a1 = _mm256_unpackhi_epi32(v[0], v[1]);
-  const __m256i a2 = _mm256_unpacklo_epi32(v[2], v[3]);
-  const __m256i a3 = _mm256_unpackhi_epi32(v[2], v[3]);
-  const __m256i a4 = _mm256_unpacklo_epi32(v[4], v[5]);
-  const __m256i a5 = _mm256_unpackhi_epi32(v[4], v[5]);
-  const __m256i a6 = _mm256_unpacklo_epi32(v[6], v[7]);
-  const __m256i a7 = _mm256_unpackhi_epi32(v[6], v[7]);
-  const __m256i b0 = _mm256_unpacklo_epi64(a0, a2);
-  const __m256i b1 = _mm256_unpackhi_epi64(a0, a2);
-  const __m256i b2 = _mm256_unpacklo_epi64(a1, a3);
-  const __m256i b3 = _mm256_unpackhi_epi64(a1, a3);
-  const __m256i b4 = _mm256_unpacklo_epi64(a4, a6);
-  const __m256i b5 = _mm256_unpackhi_epi64(a4, a6);
-  const __m256i b6 = _mm256_unpacklo_epi64(a5, a7);
-  const __m256i b7 = _mm256_unpackhi_epi64(a5, a7);
-  v[0] = _mm256_permute2x128_si256(b0, b4, 0x20);
-  v[1] = _mm256_permute2x128_si256(b1, b5, 0x20);
-  v[2] = _mm256_permute2x128_si256(b2, b6, 0x20);
-  v[3] = _mm256_permute2x128_si256(b3, b7, 0x20);
-  v[4] = _mm256_permute2x128_si256(b0, b4, 0x31);
-  v[5] = _mm256_permute2x128_si256(b1, b5, 0x31);
-  v[6] = _mm256_permute2x128_si256(b2, b6, 0x31);
-  v[7] = _mm256_permute2x128_si256(b3, b7, 0x31);
+
+// ---- packed weights: vectors of kWide rows ----
+
+using wf = vf;
+using wi = vi;
+inline constexpr int64_t kWide = 8;
+
+[[gnu::always_inline]] inline wi wide_load(const void* p) {
+  return load_bytes(p);
+}
+[[gnu::always_inline]] inline wi wide_zero() {
+  return _mm256_setzero_si256();
+}
+[[gnu::always_inline]] inline wi wide_or(wi a, wi b) {
+  return _mm256_or_si256(a, b);
+}
+template <int kFrom, int kMask>
+[[gnu::always_inline]] inline wi wide_bits(wi x) {
+  if constexpr (kFrom != 0) x = _mm256_srli_epi16(x, kFrom);
+  return _mm256_and_si256(x, _mm256_set1_epi8(kMask));
+}
+template <int kBy>
+[[gnu::always_inline]] inline wi wide_up(wi x) {
+  return _mm256_slli_epi16(x, kBy);
+}
+[[gnu::always_inline]] inline wi wide_look_up16(const int8_t* table, wi index) {
+  return look_up16(table, index);
+}
+[[gnu::always_inline]] inline wf wide_halves(const void* p) {
+  return load_f16(p);
+}
+[[gnu::always_inline]] inline wi wide_widen(const int8_t* p) {
+  return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+}
+[[gnu::always_inline]] inline wf wide_int8s(const int8_t* p) {
+  return vf(_mm256_cvtepi32_ps(wide_widen(p)));
+}
+[[gnu::always_inline]] inline wi wide_pair(wi low, wi high) {
+  return _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xaa);
+}
+[[gnu::always_inline]] inline wi wide_scales(const int8_t* p) {
+  const wi x = wide_widen(p);
+  return wide_pair(x, x);
+}
+template <int kFactor>
+[[gnu::always_inline]] inline wi wide_pairs(const int8_t* a, const int8_t* b) {
+  return _mm256_mullo_epi16(wide_pair(wide_widen(a), wide_widen(b)), _mm256_set1_epi16(kFactor));
+}
+[[gnu::always_inline]] inline wf wide_loadf(const float* p) {
+  return load(p);
+}
+[[gnu::always_inline]] inline void wide_storef(float* p, wf v) {
+  store(p, v);
+}
+[[gnu::always_inline]] inline wf wide_broadcast(float x) {
+  return broadcast(x);
+}
+[[gnu::always_inline]] inline wf wide_mul(wf a, wf b) {
+  return a * b;
+}
+[[gnu::always_inline]] inline wf wide_negate(wf a) {
+  return vf(_mm256_xor_ps(a, _mm256_set1_ps(-0.0f)));
+}
+[[gnu::always_inline]] inline wf wide_fma(wf a, wf b, wf c) {
+  return fma(a, b, c);
+}
+[[gnu::always_inline]] inline wf wide_to_float(wi v) {
+  return to_float(v);
+}
+[[gnu::always_inline]] inline wi wide_add32(wi a, wi b) {
+  return add32(a, b);
+}
+
+// How many dot2_u8s8 results with codes up to max_code fit into an int16 sum.
+constexpr int chain_length(int max_code) {
+  int chain = 1;
+  while (chain < 8 && 2 * chain * 2 * 127 * max_code <= 32767) chain *= 2;
+  return chain;
+}
+
+// kCount steps from kFirst on as int16 sums of pairs.
+template <int kFirst, int kCount>
+[[gnu::always_inline]] inline wi chain(const wi (&w)[8], const int8_t* a) {
+  wi sum = dot2_u8s8(w[kFirst], broadcast32(a + 4 * kFirst));
+#pragma GCC unroll 8
+  for (int j = kFirst + 1; j < kFirst + kCount; ++j) {
+    sum = add16(sum, dot2_u8s8(w[j], broadcast32(a + 4 * j)));
+  }
+  return sum;
+}
+
+template <int kMaxCode>
+[[gnu::always_inline]] inline wi dot_codes(const wi (&w)[8], const int8_t* a) {
+  constexpr int kChain = chain_length(kMaxCode);
+  const wi ones = _mm256_set1_epi16(1);
+  if constexpr (kChain == 8) {
+    return dot2_s16(add16(chain<0, 4>(w, a), chain<4, 4>(w, a)), ones);
+  } else if constexpr (kChain == 4) {
+    return add32(dot2_s16(chain<0, 4>(w, a), ones), dot2_s16(chain<4, 4>(w, a), ones));
+  } else {
+    static_assert(kChain == 2);
+    return add32(add32(dot2_s16(chain<0, 2>(w, a), ones), dot2_s16(chain<2, 2>(w, a), ones)),
+                 add32(dot2_s16(chain<4, 2>(w, a), ones), dot2_s16(chain<6, 2>(w, a), ones)));
+  }
+}
+
+template <int kMaxCode>
+[[gnu::always_inline]] inline wi dot_scaled(const wi (&w)[8], const int8_t* a, wi first,
+                                            wi second) {
+  if constexpr (chain_length(kMaxCode) >= 4) {
+    return add32(dot2_s16(chain<0, 4>(w, a), first), dot2_s16(chain<4, 4>(w, a), second));
+  } else {
+    return add32(add32(dot2_s16(chain<0, 2>(w, a), first), dot2_s16(chain<2, 2>(w, a), first)),
+                 add32(dot2_s16(chain<4, 2>(w, a), second), dot2_s16(chain<6, 2>(w, a), second)));
+  }
+}
+
+struct SignedCodes {
+  wi size[8];
+  wi code[8];
+};
+[[gnu::always_inline]] inline SignedCodes signed_codes(const wi (&w)[8]) {
+  SignedCodes s;
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) {
+    s.code[j] = w[j];
+    s.size[j] = abs8(w[j]);
+  }
+  return s;
+}
+[[gnu::always_inline]] inline wi dot_signed(const SignedCodes& w, const int8_t* a, const int16_t*) {
+  const wi ones = _mm256_set1_epi16(1);
+  wi sum[2] = {wide_zero(), wide_zero()};
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) {
+    const wi signed_a = apply_sign8(broadcast32(a + 4 * j), w.code[j]);
+    sum[j % 2] = add32(sum[j % 2], dot2_s16(dot2_u8s8(w.size[j], signed_a), ones));
+  }
+  return add32(sum[0], sum[1]);
+}
+[[gnu::always_inline]] inline wi dot_sums(wi pairs, const int16_t* sums) {
+  return dot2_s16(pairs, broadcast32(sums));
+}
+[[gnu::always_inline]] inline uint64_t sign_bits64(const uint8_t* p) {
+  const auto low = static_cast<uint32_t>(_mm256_movemask_epi8(load_bytes(p)));
+  const auto high = static_cast<uint32_t>(_mm256_movemask_epi8(load_bytes(p + 32)));
+  return uint64_t{high} << 32 | low;
 }
 
 }  // namespace simd

@@ -93,14 +93,6 @@ inline vf load_bf16(const void* p) {
   for (int i = 0; i < 8; ++i) x[i] = block::bfloat_to_float(h[i]);
   return load(x);
 }
-/// 8 unsigned bytes as floats.
-inline vf load_u8(const void* p) {
-  uint8_t b[8];
-  std::memcpy(b, p, sizeof(b));
-  float x[8];
-  for (int i = 0; i < 8; ++i) x[i] = static_cast<float>(b[i]);
-  return load(x);
-}
 /// Lane i is the sum of v[i], added as ((0+1)+(2+3)) + ((4+5)+(6+7)).
 inline vf sum_each(const vf (&v)[8]) {
   float sums[8];
@@ -120,9 +112,6 @@ inline vi load_bytes(const void* p) {
 }
 inline void store_bytes(void* p, vi v) {
   std::memcpy(p, &v, sizeof(v));
-}
-inline vi zero_int() {
-  return vi{};
 }
 inline vi broadcast8(int8_t x) {
   return (vi)(Lanes8{} + x);
@@ -149,15 +138,6 @@ inline vi shift_left32(vi a, int n) {
 }
 inline vi shift_right32(vi a, int n) {
   return (vi)((Lanes32)a >> n);
-}
-inline vi shift_left8(vi a, int n) {
-  return shift_left32(a, n) & broadcast8(static_cast<int8_t>(0xff << n));
-}
-inline vi shift_right8(vi a, int n) {
-  return shift_right32(a, n) & broadcast8(static_cast<int8_t>(0xff >> n));
-}
-inline vi add16(vi a, vi b) {
-  return (vi)((Lanes16u)a + (Lanes16u)b);
 }
 /// The low 16 bits of each product.
 inline vi mul16(vi a, vi b) {
@@ -202,19 +182,6 @@ inline vi dot2_s16(vi a, vi b) {
   const vi high = (a >> 16) * (b >> 16);
   return add32(low, high);
 }
-/// 16 bytes to 32: the low nibbles, then the high ones.
-inline vi nibbles(const void* p) {
-  uint8_t b[32];
-  std::memcpy(b, p, 16);
-  for (int i = 0; i < 16; ++i) b[16 + i] = static_cast<uint8_t>(b[i] >> 4);
-  return load_bytes(b) & broadcast8(15);
-}
-/// Byte i is value where bit i is set, else 0.
-inline vi bits_to_bytes(uint32_t bits, int8_t value) {
-  int8_t b[32];
-  for (int i = 0; i < 32; ++i) b[i] = (bits >> i & 1) != 0 ? value : int8_t{0};
-  return load_bytes(b);
-}
 /// table[index] for each byte, 0 <= index < 16.
 inline vi look_up16(const int8_t* table, vi index) {
   int8_t b[32];
@@ -225,18 +192,6 @@ inline vi look_up16(const int8_t* table, vi index) {
 inline int32_t sum32(vi v) {
   const Lanes32 u = (Lanes32)v;  // wraps, as the instruction does
   return static_cast<int32_t>(u[0] + u[1] + u[2] + u[3] + u[4] + u[5] + u[6] + u[7]);
-}
-/// Lane i is the sum of v[i].
-inline vi sum_each32(const vi (&v)[8]) {
-  int32_t sums[8];
-  for (int i = 0; i < 8; ++i) sums[i] = sum32(v[i]);
-  return load_bytes(sums);
-}
-/// int16 lanes 0-7 are p[0], 8-15 are p[1].
-inline vi spread_pair(const int16_t* p) {
-  int16_t x[16];
-  for (int i = 0; i < 16; ++i) x[i] = p[i / 8];
-  return load_bytes(x);
 }
 inline int32_t highest32(vi v) {
   int32_t highest = v[0];
@@ -250,13 +205,139 @@ inline vi narrow_to8(vi a, vi b, vi c, vi d) {
   for (int i = 0; i < 32; ++i) bytes[i] = static_cast<int8_t>(all[i / 8][i % 8]);
   return load_bytes(bytes);
 }
-/// v[i] lane j becomes v[j] lane i.
-inline void transpose32(vi (&v)[8]) {
-  int32_t x[8][8];
-  for (int i = 0; i < 8; ++i) {
-    for (int j = 0; j < 8; ++j) x[j][i] = v[i][j];
+
+// ---- packed weights: vectors of kWide rows ----
+
+using wf = vf;
+using wi = vi;
+inline constexpr int64_t kWide = 8;
+
+inline wi wide_load(const void* p) {
+  return load_bytes(p);
+}
+inline wi wide_zero() {
+  return wi{};
+}
+inline wi wide_or(wi a, wi b) {
+  return a | b;
+}
+/// Of each byte, the bits from kFrom on that kMask has.
+template <int kFrom, int kMask>
+inline wi wide_bits(wi x) {
+  return shift_right32(x, kFrom) & broadcast8(kMask);
+}
+/// Each byte kBy bits up; no bit leaves its byte.
+template <int kBy>
+inline wi wide_up(wi x) {
+  return shift_left32(x, kBy);
+}
+/// table[index] for each byte, 0 <= index < 16.
+inline wi wide_look_up16(const int8_t* table, wi index) {
+  return look_up16(table, index);
+}
+/// kWide halves as floats.
+inline wf wide_halves(const void* p) {
+  return load_f16(p);
+}
+inline wi wide_widen(const int8_t* p) {
+  int32_t x[8];
+  for (int i = 0; i < 8; ++i) x[i] = p[i];
+  return load_bytes(x);
+}
+/// kWide int8 as floats.
+inline wf wide_int8s(const int8_t* p) {
+  return to_float(wide_widen(p));
+}
+inline wi wide_pair(wi low, wi high) {
+  return (low & 0xffff) | shift_left32(high, 16);
+}
+/// kWide int8 as dot_scaled wants its factors.
+inline wi wide_scales(const int8_t* p) {
+  const wi x = wide_widen(p);
+  return wide_pair(x, x);
+}
+/// int16 lane 2i is kFactor * a[i], 2i + 1 is kFactor * b[i].
+template <int kFactor>
+inline wi wide_pairs(const int8_t* a, const int8_t* b) {
+  return mul16(wide_pair(wide_widen(a), wide_widen(b)), broadcast16(kFactor));
+}
+inline wf wide_loadf(const float* p) {
+  return load(p);
+}
+inline void wide_storef(float* p, wf v) {
+  store(p, v);
+}
+inline wf wide_broadcast(float x) {
+  return broadcast(x);
+}
+inline wf wide_mul(wf a, wf b) {
+  return a * b;
+}
+inline wf wide_negate(wf a) {
+  return -a;
+}
+inline wf wide_fma(wf a, wf b, wf c) {
+  return fma(a, b, c);
+}
+inline wf wide_to_float(wi v) {
+  return to_float(v);
+}
+inline wi wide_add32(wi a, wi b) {
+  return add32(a, b);
+}
+
+/// Lane i is the sum over 32 columns of row i's codes (unsigned, at most kMaxCode) times a [32].
+template <int kMaxCode>
+inline wi dot_codes(const wi (&w)[8], const int8_t* a) {
+  wi sum = wide_zero();
+  for (int j = 0; j < 8; ++j) {
+    sum = add32(sum, dot2_s16(dot2_u8s8(w[j], broadcast32(a + 4 * j)), broadcast16(1)));
   }
-  for (int i = 0; i < 8; ++i) v[i] = load_bytes(x[i]);
+  return sum;
+}
+/// The same, the first 16 columns times `first`, the others times `second`.
+template <int kMaxCode>
+inline wi dot_scaled(const wi (&w)[8], const int8_t* a, wi first, wi second) {
+  wi sum = wide_zero();
+  for (int j = 0; j < 8; ++j) {
+    const wi pairs = dot2_u8s8(w[j], broadcast32(a + 4 * j));
+    sum = add32(sum, dot2_s16(pairs, j < 4 ? first : second));
+  }
+  return sum;
+}
+
+/// Signed codes in whatever form dot_signed wants.
+struct SignedCodes {
+  wi size[8];
+  wi code[8];
+};
+inline SignedCodes signed_codes(const wi (&w)[8]) {
+  SignedCodes s;
+  for (int j = 0; j < 8; ++j) {
+    s.code[j] = w[j];
+    s.size[j] = abs8(w[j]);
+  }
+  return s;
+}
+/// Lane i is the sum over 32 columns of row i's signed codes times a [32]; sums are a's of the
+/// halves.
+inline wi dot_signed(const SignedCodes& w, const int8_t* a, const int16_t* /*sums*/) {
+  wi sum = wide_zero();
+  for (int j = 0; j < 8; ++j) {
+    const wi signed_a = apply_sign8(broadcast32(a + 4 * j), w.code[j]);
+    sum = add32(sum, dot2_s16(dot2_u8s8(w.size[j], signed_a), broadcast16(1)));
+  }
+  return sum;
+}
+/// Lane i is pairs[2i] * sums[0] + pairs[2i + 1] * sums[1].
+inline wi dot_sums(wi pairs, const int16_t* sums) {
+  return dot2_s16(pairs, broadcast32(sums));
+}
+/// Bit i is the highest of byte i.
+inline uint64_t sign_bits64(const uint8_t* p) {
+  uint64_t bits = 0;
+  for (int i = 0; i < 64; ++i) bits |= static_cast<uint64_t>(p[i] >> 7) << i;
+  return bits;
 }
 
 }  // namespace simd

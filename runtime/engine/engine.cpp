@@ -6,6 +6,7 @@
 
 #include "formats/io/error.h"
 #include "runtime/model/model.h"
+#include "runtime/model/pack.h"
 #include "runtime/model/sequence_state.h"
 #include "runtime/model/workspace.h"
 #include "runtime/threads/team.h"
@@ -86,8 +87,18 @@ std::shared_ptr<const Engine> Engine::open(const std::string& path, const Engine
       engine->template_problem_ = e.message();
     }
   }
+  engine->repack(options);
   if (options.on_progress) options.on_progress(total, total);
   return engine;
+}
+
+void Engine::repack(const EngineOptions& options) {
+  if (!options.repack || !kernels_->takes_packed) return;
+  // The file's pages can always be given back; packed weights cannot.
+  const int64_t available = available_memory();
+  if (available >= 0 && packed_bytes(*model_) > available / 10 * 9) return;
+  Team team(options.n_threads > 0 ? options.n_threads : default_threads());
+  pack_weights(file_, *model_, team, options.cancel, options.on_progress);
 }
 
 int64_t Engine::n_vocab() const noexcept {

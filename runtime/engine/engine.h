@@ -19,8 +19,10 @@ namespace nibble {
 struct Model;
 
 struct EngineOptions {
-  std::string isa;  // kernel table by name; empty: the best this CPU has
-  /// Called with bytes done and bytes in all at the start and at the end; may be empty.
+  std::string isa;     // kernel table by name; empty: the best this CPU has
+  bool repack = true;  // rearrange the weights for the kernels, where memory allows
+  int n_threads = 0;   // for that; 0: what suits the machine
+  /// Called with bytes done and bytes in all, from the calling thread; may be empty.
   std::function<void(uint64_t done, uint64_t total)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned; checked while opening
 };
@@ -56,6 +58,8 @@ class Engine {
 
  private:
   Engine();
+  void repack(const EngineOptions&);
+
   TensorFile file_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Tokenizer> tokenizer_;

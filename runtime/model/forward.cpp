@@ -111,7 +111,7 @@ class Pass {
     const Matrix* wo[] = {&w[Role::attn_output]};
     const int64_t width = spec.n_head * spec.head_dim_v;
     for (int64_t t = mine.begin; t < mine.end; ++t) {
-      prepare(t, ws_.attn.data() + t * width, width, wo);
+      prepare(t, n_rows_, ws_.attn.data() + t * width, width, wo);
     }
     team_.barrier();
     const Product out[] = {{wo[0], ws_.branch.data()}};
@@ -134,7 +134,7 @@ class Pass {
     for (int64_t t = mine.begin; t < mine.end; ++t) {
       float* gate = ws_.gate.data() + t * spec.n_ff;  // [n_ff]
       kernels_.glu(spec.activation, gate, ws_.up.data() + t * spec.n_ff, spec.n_ff, gate);
-      prepare(t, gate, spec.n_ff, down);
+      prepare(t, n_rows_, gate, spec.n_ff, down);
     }
     team_.barrier();
     const Product out[] = {{down[0], ws_.branch.data()}};
@@ -154,7 +154,7 @@ class Pass {
       float* normed = scratch_row(thread);
       kernels_.rms_norm(x_row(ws_.logit_rows[static_cast<size_t>(s)]), w.vector(Role::output_norm),
                         n_embd, config_.norm_eps, normed);
-      prepare(s, normed, n_embd, head);
+      prepare(s, n_logits, normed, n_embd, head);
     }
     if (thread == 0) write_hidden();
     team_.barrier();
@@ -180,19 +180,19 @@ class Pass {
     float* normed = scratch_row(thread);
     for (int64_t t = mine.begin; t < mine.end; ++t) {
       kernels_.rms_norm(x_row(t), weight, config_.n_embd, config_.norm_eps, normed);
-      prepare(t, normed, config_.n_embd, users);
+      prepare(t, n_rows_, normed, config_.n_embd, users);
     }
   }
 
-  /// Row t of the matmul input, in every layout that one of the users wants.
-  void prepare(int64_t t, const float* x, int64_t n,
+  /// Row t of the `tokens` rows of a matmul's input, in every layout that one of the users wants.
+  void prepare(int64_t t, int64_t tokens, const float* x, int64_t n,
                std::span<const Matrix* const> users) noexcept {
     bool done[2] = {false, false};
     for (const Matrix* user : users) {
       const ActLayout layout = kernels_.act_layout(user->type);
       bool& is_done = done[layout == ActLayout::q8 ? 1 : 0];
       if (!is_done) {
-        kernels_.prepare_act(layout, x, n, act(layout) + t * kernels_.act_bytes(layout, n));
+        kernels_.prepare_act(layout, x, n, act(layout), t, tokens);
       }
       is_done = true;
     }

@@ -1,12 +1,14 @@
 #pragma once
 // The tensors of a model, bound by name to what they are for, shape and type checked.
-// Matrices stay in the mapped file; vectors (norms, biases) are copied to floats.
+// Matrices stay in the mapped file until they are packed; vectors (norms, biases) are copied to
+// floats.
 #include <array>
 #include <memory>
 #include <vector>
 
 #include "formats/tensor_file.h"
 #include "runtime/model/arch.h"
+#include "runtime/model/buffer.h"
 
 namespace nibble {
 
@@ -29,6 +31,8 @@ struct Weights {
 
   /// Where the vectors live; never reallocated after binding.
   std::vector<std::unique_ptr<float[]>> vectors;
+  /// Where packed matrices live (pack.h).
+  std::vector<Buffer<std::byte>> packed;
 };
 
 /// config.n_vocab is set from the embedding's rows.

@@ -22,20 +22,21 @@ std::vector<double> rope_freqs(const RopeSpec& rope, const float* factors) {
   return freqs;
 }
 
-struct Sizes {  // bytes a row
-  int64_t per_row;
-  int64_t act_q8;
-  int64_t act_f32;
+/// Bytes of the prepared inputs of n_rows rows.
+struct ActBytes {
+  int64_t q8;
+  int64_t f32;
 };
 
-Sizes sizes_of(const Model& model, const KernelTable& kernels, const Widths& w) {
-  Sizes s;
-  s.act_q8 = kernels.act_bytes(ActLayout::q8, (w.input + 31) / 32 * 32);
-  s.act_f32 = kernels.act_bytes(ActLayout::f32, w.input);
+ActBytes act_bytes(const KernelTable& kernels, const Widths& w, int64_t n_rows) {
+  return {kernels.act_bytes(ActLayout::q8, (w.input + 31) / 32 * 32, n_rows),
+          kernels.act_bytes(ActLayout::f32, w.input, n_rows)};
+}
+
+int64_t floats_of_row(const Model& model, const Widths& w) {
   int64_t floats = 2 * w.embd + w.q + w.kv_k + w.kv_v + w.attn + 2 * w.ff;
   for (const RopeSpec& rope : model.config.ropes) floats += rope.dim;
-  s.per_row = floats * static_cast<int64_t>(sizeof(float)) + s.act_q8 + s.act_f32;
-  return s;
+  return floats;
 }
 
 /// Attention scratch of one thread.
@@ -66,17 +67,18 @@ Widths Widths::of(const ModelConfig& config) {
 int64_t Workspace::bytes(const Model& model, const KernelTable& kernels, int n_threads,
                          int64_t n_rows, int64_t n_logits) {
   const Widths w = Widths::of(model.config);
-  const Sizes s = sizes_of(model, kernels, w);
-  return n_rows * s.per_row + static_cast<int64_t>(sizeof(float)) *
-                                  (n_logits * model.config.n_vocab +
-                                   n_threads * (align16(w.input) + attend_floats(model, kernels)));
+  const ActBytes act = act_bytes(kernels, w, n_rows);
+  return act.q8 + act.f32 +
+         static_cast<int64_t>(sizeof(float)) *
+             (n_rows * floats_of_row(model, w) + n_logits * model.config.n_vocab +
+              n_threads * (align16(w.input) + attend_floats(model, kernels)));
 }
 
 void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_threads,
                         int64_t n_rows, int64_t n_logits, int64_t n_hidden) {
   const ModelConfig& config = model.config;
   widths = Widths::of(config);
-  const Sizes s = sizes_of(model, kernels, widths);
+  const ActBytes act = act_bytes(kernels, widths, n_rows);
   x.reserve(n_rows * widths.embd);
   branch.reserve(n_rows * widths.embd);
   q.reserve(n_rows * widths.q);
@@ -85,8 +87,8 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
   attn.reserve(n_rows * widths.attn);
   gate.reserve(n_rows * widths.ff);
   up.reserve(n_rows * widths.ff);
-  act_q8.reserve(n_rows * s.act_q8);
-  act_f32.reserve(n_rows * s.act_f32);
+  act_q8.reserve(act.q8);
+  act_f32.reserve(act.f32);
   logits.reserve(n_logits * config.n_vocab);
   hidden.reserve(n_hidden * widths.embd);
   row_stride = align16(widths.input);

@@ -41,8 +41,8 @@ struct Workspace {
   Buffer<float> attn;                      // [rows, n_head * head_dim_v]
   Buffer<float> gate;                      // [rows, n_ff]
   Buffer<float> up;                        // [rows, n_ff]
-  Buffer<std::byte> act_q8;                // [rows, act_bytes(q8, columns)]  prepared matmul inputs
-  Buffer<std::byte> act_f32;               // [rows, act_bytes(f32, columns)]
+  Buffer<std::byte> act_q8;                // act_bytes(q8, columns, rows): prepared matmul inputs
+  Buffer<std::byte> act_f32;               // act_bytes(f32, columns, rows)
   Buffer<float> logits;                    // [n_logits, n_vocab]
   Buffer<float> hidden;                    // [n_hidden, embd]
   Buffer<float> row;                       // [threads, row_stride]  one normed row a thread

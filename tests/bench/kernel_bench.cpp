@@ -43,12 +43,14 @@ double time_matmul(const KernelTable& k, Team& team, const Matrix& w, const uint
 
 void bench(const KernelTable& k, DType type, int64_t rows, int64_t cols) {
   Rng rng(1);
-  const auto weights = random_weights(rng, type, rows, cols);
-  const Matrix w = {weights.data(), type, rows, cols};
+  const auto in_file = random_weights(rng, type, rows, cols);
+  const bool packed = pack_recipe(type) != nullptr;
+  const auto weights = packed ? pack(type, in_file.data(), rows, cols) : in_file;
+  const Matrix w = {weights.data(), type, rows, cols, packed};
   std::printf("%-9s %-7s", k.name, dtype_info(type).name);
   for (int threads : {1, 2}) {
     Team team(threads);
-    for (int64_t tokens : {1, 8, 64}) {
+    for (int64_t tokens : {1, 8, 64, 512}) {
       const auto x = normal(rng, tokens * cols);
       const auto act = prepare(k, type, x.data(), tokens, cols);
       std::vector<float> out(static_cast<size_t>(tokens * rows));
@@ -71,8 +73,8 @@ int main(int argc, char** argv) {
   std::printf("GMAC/s GB/s of %lld x %lld\n", static_cast<long long>(rows),
               static_cast<long long>(cols));
   std::printf(
-      "table     type       1 thread: 1 token     8 tokens     64 tokens"
-      "   2 threads: 1         8             64\n");
+      "table     type       1 thread: 1 token     8 tokens     64 tokens    512 tokens"
+      "   2 threads: 1         8             64           512\n");
   for (const KernelTable* k : fast_tables()) {
     if (std::strcmp(table, "all") != 0 && std::strcmp(table, k->name) != 0) continue;
     for (DType type : all_dtypes()) {

@@ -1,6 +1,7 @@
 #pragma once
 // Inputs for kernel tests: the tables that this CPU runs, seeded numbers, weight blocks of every
 // type with scales of a chosen size.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -10,6 +11,7 @@
 #include "quant/all_types.h"
 #include "quant/codec.h"
 #include "quant/kernels/kernels.h"
+#include "quant/packed.h"
 
 namespace nibble::test {
 
@@ -99,14 +101,27 @@ inline std::vector<int64_t> widths(DType type) {
   return {1, 7, 8, 9, 64, 77, 576};
 }
 
+/// A matrix in the layout of quant/packed.h.
+inline std::vector<uint8_t> pack(DType type, const void* w, int64_t rows, int64_t cols) {
+  const PackedLayout layout = packed_layout(type, rows, cols);
+  std::vector<uint8_t> out(static_cast<size_t>(layout.bytes));
+  const int64_t stride = row_bytes(type, cols);
+  for (int64_t g = 0; g < layout.groups; ++g) {
+    const int64_t row = g * kGroupRows;
+    const UnpackedRows from = {static_cast<const uint8_t*>(w) + row * stride, stride,
+                               std::min(kGroupRows, rows - row), 0};
+    pack_group(type, from, layout, g, out.data());
+  }
+  return out;
+}
+
 /// Rows of x prepared for weights of a type.
 inline std::vector<uint8_t> prepare(const KernelTable& k, DType type, const float* x,
                                     int64_t tokens, int64_t cols) {
   const ActLayout layout = k.act_layout(type);
-  const int64_t stride = k.act_bytes(layout, cols);
-  std::vector<uint8_t> out(static_cast<size_t>(tokens * stride));
+  std::vector<uint8_t> out(static_cast<size_t>(k.act_bytes(layout, cols, tokens)));
   for (int64_t t = 0; t < tokens; ++t) {
-    k.prepare_act(layout, x + t * cols, cols, out.data() + t * stride);
+    k.prepare_act(layout, x + t * cols, cols, out.data(), t, tokens);
   }
   return out;
 }

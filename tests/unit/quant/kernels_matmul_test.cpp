@@ -198,8 +198,8 @@ TEST_CASE("products of difficult inputs are within the bound", "[kernels]") {
 }
 
 TEST_CASE("blocks of inputs that stand out keep 15 bits", "[kernels]") {
-  // Block 5 is a thousand times the others. Its step is peak / 127 / 254 of the second plane, so its
-  // rounding is at most half of that; the others have one plane.
+  // Block 5 is a thousand times the others. Its step is peak / 127 / 254 of the second plane, so
+  // its rounding is at most half of that; the others have one plane.
   Rng rng(8);
   const int64_t cols = 512;
   std::vector<float> x = normal(rng, cols);
@@ -274,7 +274,7 @@ TEST_CASE("prepared inputs are the same bytes in every table", "[kernels]") {
   const auto all = fast_tables();
   for (const auto& x : inputs) {
     for (const KernelTable* k : all) {
-      CHECK(k->act_bytes(ActLayout::q8, n) == all[0]->act_bytes(ActLayout::q8, n));
+      CHECK(k->act_bytes(ActLayout::q8, n, 1) == all[0]->act_bytes(ActLayout::q8, n, 1));
       CHECK(prepare(*k, DType::Q8_0, x.data(), 1, n) ==
             prepare(*all[0], DType::Q8_0, x.data(), 1, n));
     }
@@ -290,22 +290,17 @@ TEST_CASE("an output's bits do not depend on tokens or rows of the call", "[kern
       const int64_t cols = dtype_info(type).block_len == 256 ? 512 : 288;
       const auto w = random_weights(rng, type, rows, cols);
       const std::vector<float> x = normal(rng, tokens * cols);
-      const auto act = prepare(*k, type, x.data(), tokens, cols);
-      const int64_t stride = k->act_bytes(k->act_layout(type), cols);
       std::vector<float> one(static_cast<size_t>(tokens * rows));
       for (int64_t t = 0; t < tokens; ++t) {
+        const auto act = prepare(*k, type, x.data() + t * cols, 1, cols);
         for (int64_t r = 0; r < rows; ++r) {
-          k->matmul({{w.data(), type, rows, cols},
-                     act.data() + t * stride,
-                     1,
-                     r,
-                     r + 1,
-                     one.data() + t * rows,
-                     rows});
+          k->matmul(
+              {{w.data(), type, rows, cols}, act.data(), 1, r, r + 1, one.data() + t * rows, rows});
         }
       }
       INFO(k->name << " " << dtype_info(type).name);
       for (int64_t n : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 64, 65, 70}) {
+        const auto act = prepare(*k, type, x.data(), n, cols);
         for (int64_t split : {int64_t{0}, int64_t{1}, int64_t{8}, int64_t{13}}) {
           std::vector<float> out(static_cast<size_t>(n * rows), NAN);
           const Matrix m = {w.data(), type, rows, cols};
@@ -314,6 +309,32 @@ TEST_CASE("an output's bits do not depend on tokens or rows of the call", "[kern
           const std::vector<float> want(one.begin(), one.begin() + n * rows);
           INFO("tokens " << n << " split " << split);
           REQUIRE(same_bits(out, want));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("packed weights give the bits of the file's", "[kernels]") {
+  Rng rng(11);
+  const int64_t rows = 150;  // more than a tile of 128, and not a multiple of 16
+  for (const KernelTable* k : fast_tables()) {
+    for (DType type : all_dtypes()) {
+      if (pack_recipe(type) == nullptr) continue;
+      for (int64_t cols : widths(type)) {
+        const auto w = random_weights(rng, type, rows, cols);
+        const auto packed = pack(type, w.data(), rows, cols);
+        GuardedBuffer pb(static_cast<int64_t>(packed.size()), Flush::end);
+        std::memcpy(pb.data(), packed.data(), packed.size());
+        for (int64_t tokens : {1, 3, 66}) {
+          const auto x = normal(rng, tokens * cols);
+          const auto act = prepare(*k, type, x.data(), tokens, cols);
+          std::vector<float> out(static_cast<size_t>(tokens * rows), NAN);
+          const Matrix m = {pb.data(), type, rows, cols, true};
+          k->matmul({m, act.data(), tokens, 0, 48, out.data(), rows});
+          k->matmul({m, act.data(), tokens, 48, rows, out.data(), rows});
+          INFO(k->name << " " << dtype_info(type).name << " cols " << cols << " x " << tokens);
+          CHECK(same_bits(out, matmul(*k, type, w.data(), rows, cols, x.data(), tokens)));
         }
       }
     }
@@ -331,16 +352,16 @@ TEST_CASE("products touch nothing beyond their buffers", "[kernels]") {
             const auto w = random_weights(rng, type, rows, cols);
             const auto x = normal(rng, tokens * cols);
             const ActLayout layout = k->act_layout(type);
-            const int64_t stride = k->act_bytes(layout, cols);
-            REQUIRE(stride % 64 == 0);
+            const int64_t act_bytes = k->act_bytes(layout, cols, tokens);
+            REQUIRE(act_bytes % 64 == 0);
             GuardedBuffer wb(static_cast<int64_t>(w.size()), flush);
             GuardedBuffer xb(cols * 4, flush);
-            GuardedBuffer ab(tokens * stride, flush);
+            GuardedBuffer ab(act_bytes, flush);
             GuardedBuffer ob(tokens * rows * 4, flush);
             std::memcpy(wb.data(), w.data(), w.size());
             for (int64_t t = 0; t < tokens; ++t) {
               std::memcpy(xb.data(), x.data() + t * cols, static_cast<size_t>(cols) * 4);
-              k->prepare_act(layout, xb.as<float>(), cols, ab.data() + t * stride);
+              k->prepare_act(layout, xb.as<float>(), cols, ab.data(), t, tokens);
             }
             k->matmul(
                 {{wb.data(), type, rows, cols}, ab.data(), tokens, 0, rows, ob.as<float>(), rows});

@@ -1,0 +1,86 @@
+#pragma once
+// Products of float weights: 8 lanes along the columns, added at the end in a fixed tree. The
+// weights are read row by row as they lie in the file.
+#include "quant/kernels/act.inl"
+
+namespace nibble {
+namespace {
+
+struct FloatF32 {
+  static constexpr int64_t kBytes = 4;
+  static vf load(const uint8_t* p) { return simd::load(reinterpret_cast<const float*>(p)); }
+};
+struct FloatF16 {
+  static constexpr int64_t kBytes = 2;
+  static vf load(const uint8_t* p) { return simd::load_f16(p); }
+};
+struct FloatBF16 {
+  static constexpr int64_t kBytes = 2;
+  static vf load(const uint8_t* p) { return simd::load_bf16(p); }
+};
+
+// The first n < 8 elements; the other lanes are zero.
+template <class W>
+inline vf load_some_of(const uint8_t* p, int64_t n) {
+  alignas(32) uint8_t padded[32] = {};
+  std::memcpy(padded, p, static_cast<size_t>(n * W::kBytes));
+  return W::load(padded);
+}
+
+// out[t][r] for R rows x T tokens, R * T = 8. Rows past the last repeat it.
+template <class W, int R, int T>
+inline void float_tile(const MatmulArgs& a, int64_t r0, int64_t t0) {
+  const uint8_t* w[R];
+  const float* x[T];
+  vf acc[8];
+  const int64_t k = a.w.cols;
+  const int64_t stride = float_stride(k);
+  for (int r = 0; r < R; ++r) {
+    w[r] = static_cast<const uint8_t*>(a.w.data) + at_most(r0 + r, a.row_end - 1) * k * W::kBytes;
+  }
+  for (int t = 0; t < T; ++t) {
+    x[t] = reinterpret_cast<const float*>(static_cast<const uint8_t*>(a.act) + (t0 + t) * stride);
+  }
+  for (vf& v : acc) v = simd::zero();
+  int64_t i = 0;
+  for (; i + kLanes <= k; i += kLanes) {
+#pragma GCC unroll simd::kUnroll
+    for (int r = 0; r < R; ++r) {
+      const vf v = W::load(w[r] + i * W::kBytes);
+#pragma GCC unroll simd::kUnroll
+      for (int t = 0; t < T; ++t) {
+        acc[t * R + r] = simd::fma(v, simd::load(x[t] + i), acc[t * R + r]);
+      }
+    }
+  }
+  if (i < k) {
+#pragma GCC unroll simd::kUnroll
+    for (int r = 0; r < R; ++r) {
+      const vf v = load_some_of<W>(w[r] + i * W::kBytes, k - i);
+#pragma GCC unroll simd::kUnroll
+      for (int t = 0; t < T; ++t) {
+        acc[t * R + r] = simd::fma(v, load_some(x[t] + i, k - i), acc[t * R + r]);
+      }
+    }
+  }
+  float sums[8];
+  simd::store(sums, simd::sum_each(acc));
+  for (int t = 0; t < T; ++t) {
+    for (int r = 0; r < R && r0 + r < a.row_end; ++r) {
+      a.out[(t0 + t) * a.out_stride + r0 + r] = sums[t * R + r];
+    }
+  }
+}
+
+template <class W>
+void matmul_float(const MatmulArgs& a) {
+  const int64_t even = a.tokens - a.tokens % 2;
+  for (int64_t r = a.row_begin; even > 0 && r < a.row_end; r += 4) {
+    for (int64_t t = 0; t < even; t += 2) float_tile<W, 4, 2>(a, r, t);
+  }
+  if (even == a.tokens) return;
+  for (int64_t r = a.row_begin; r < a.row_end; r += 8) float_tile<W, 8, 1>(a, r, even);
+}
+
+}  // namespace
+}  // namespace nibble

@@ -1,0 +1,478 @@
+// Between a file's blocks and the planes of R16k4. A Packing<Block> says what one type's codes and
+// factors are; the rest is common. Codes travel as 8 words of 4 bytes, word j holding columns
+// 4j .. 4j+3 of a block of 32.
+#include "quant/packed.h"
+
+#include <cstring>
+
+#include "quant/all_types.h"
+
+namespace nibble {
+namespace {
+
+using Words = uint32_t[8];
+
+uint32_t read32(const void* p) {
+  uint32_t x;
+  std::memcpy(&x, p, sizeof(x));
+  return x;
+}
+void write32(void* p, uint32_t x) {
+  std::memcpy(p, &x, sizeof(x));
+}
+void or32(void* p, uint32_t x) {
+  write32(p, read32(p) | x);
+}
+
+constexpr uint32_t bytes_of(uint32_t b) {
+  return b * 0x01010101u;
+}
+
+// 32 codes of 4 bits in 16 bytes: byte i holds code i and code i + 16.
+void get_nibbles(const uint8_t* qs, Words& w) {
+  for (int j = 0; j < 4; ++j) {
+    const uint32_t x = read32(qs + 4 * j);
+    w[j] = x & bytes_of(15);
+    w[j + 4] = x >> 4 & bytes_of(15);
+  }
+}
+void set_nibbles(uint8_t* qs, const Words& w) {
+  for (int j = 0; j < 4; ++j) {
+    write32(qs + 4 * j, (w[j] & bytes_of(15)) | (w[j + 4] & bytes_of(15)) << 4);
+  }
+}
+
+// 32 bits, bit i of code i, put at bit 4 of its byte.
+void get_fifth_bits(const uint8_t* qh, Words& w) {
+  const uint32_t bits = read32(qh);
+  for (int j = 0; j < 8; ++j) {
+    w[j] |= ((bits >> 4 * j & 15) * 0x00204081u & bytes_of(1)) << 4;
+  }
+}
+void set_fifth_bits(uint8_t* qh, const Words& w) {
+  uint32_t bits = 0;
+  for (int j = 0; j < 8; ++j) {
+    bits |= ((w[j] >> 4 & bytes_of(1)) * 0x01020408u >> 24) << 4 * j;
+  }
+  write32(qh, bits);
+}
+
+// `mask` bits from bit `shift` on of 32 bytes, one a code.
+void get_bytes(const uint8_t* p, int shift, uint32_t mask, int to, Words& w) {
+  for (int j = 0; j < 8; ++j) w[j] |= (read32(p + 4 * j) >> shift & bytes_of(mask)) << to;
+}
+void set_bytes(uint8_t* p, int shift, uint32_t mask, int from, const Words& w) {
+  for (int j = 0; j < 8; ++j) or32(p + 4 * j, (w[j] >> from & bytes_of(mask)) << shift);
+}
+
+// ---- the types ----
+
+template <class Block>
+struct Packing;
+
+template <>
+struct Packing<block::Q4_0> {
+  static constexpr PackRecipe kRecipe = {.nibble = true};
+  static void get(const block::Q4_0& b, int, Words& w) { get_nibbles(b.qs, w); }
+  static void set(block::Q4_0& b, int, const Words& w) { set_nibbles(b.qs, w); }
+};
+
+template <>
+struct Packing<block::Q4_1> {
+  static constexpr PackRecipe kRecipe = {.nibble = true, .has_m = true};
+  static void get(const block::Q4_1& b, int, Words& w) { get_nibbles(b.qs, w); }
+  static void set(block::Q4_1& b, int, const Words& w) { set_nibbles(b.qs, w); }
+};
+
+template <>
+struct Packing<block::Q5_0> {
+  static constexpr PackRecipe kRecipe = {.nibble = true, .bit = true};
+  static void get(const block::Q5_0& b, int, Words& w) {
+    get_nibbles(b.qs, w);
+    get_fifth_bits(b.qh, w);
+  }
+  static void set(block::Q5_0& b, int, const Words& w) {
+    set_nibbles(b.qs, w);
+    set_fifth_bits(b.qh, w);
+  }
+};
+
+template <>
+struct Packing<block::Q5_1> {
+  static constexpr PackRecipe kRecipe = {.nibble = true, .bit = true, .has_m = true};
+  static void get(const block::Q5_1& b, int, Words& w) {
+    get_nibbles(b.qs, w);
+    get_fifth_bits(b.qh, w);
+  }
+  static void set(block::Q5_1& b, int, const Words& w) {
+    set_nibbles(b.qs, w);
+    set_fifth_bits(b.qh, w);
+  }
+};
+
+template <>
+struct Packing<block::Q8_0> {
+  static constexpr PackRecipe kRecipe = {.byte = true};
+  static void get(const block::Q8_0& b, int, Words& w) { std::memcpy(w, b.qs, sizeof(w)); }
+  static void set(block::Q8_0& b, int, const Words& w) { std::memcpy(b.qs, w, sizeof(w)); }
+};
+
+template <>
+struct Packing<block::IQ4_NL> {
+  static constexpr PackRecipe kRecipe = {.nibble = true};
+  static void get(const block::IQ4_NL& b, int, Words& w) { get_nibbles(b.qs, w); }
+  static void set(block::IQ4_NL& b, int, const Words& w) { set_nibbles(b.qs, w); }
+};
+
+template <>
+struct Packing<block::IQ4_XS> {
+  static constexpr PackRecipe kRecipe = {.nibble = true, .scales = 1, .factor_cols = 256};
+  static void get(const block::IQ4_XS& b, int g, Words& w) { get_nibbles(b.qs + 16 * g, w); }
+  static void set(block::IQ4_XS& b, int g, const Words& w) { set_nibbles(b.qs + 16 * g, w); }
+  static void get_scales(const block::IQ4_XS& b, int8_t* scale, int8_t*) {
+    for (int g = 0; g < 8; ++g) scale[g] = static_cast<int8_t>(block::group_scale(b, g) - 32);
+  }
+  static void set_scales(block::IQ4_XS& b, const int8_t* scale, const int8_t*) {
+    unsigned high = 0;
+    for (int g = 0; g < 8; ++g) {
+      const unsigned s = static_cast<unsigned>(scale[g] + 32);
+      b.scales_l[g / 2] = static_cast<uint8_t>(b.scales_l[g / 2] | (s & 15) << 4 * (g % 2));
+      high |= (s >> 4) << 2 * g;
+    }
+    b.scales_h = static_cast<uint16_t>(high);
+  }
+};
+
+// block/k_scale.h's scales and minima.
+template <class Block>
+void get_k_scales(const Block& b, int8_t* scale, int8_t* min) {
+  for (int g = 0; g < 8; ++g) {
+    const block::KScale s = block::k_scale(b.scales, g);
+    scale[g] = static_cast<int8_t>(s.scale);
+    min[g] = static_cast<int8_t>(s.minimum);
+  }
+}
+template <class Block>
+void set_k_scales(Block& b, const int8_t* scale, const int8_t* min) {
+  for (int g = 0; g < 4; ++g) {
+    b.scales[g] = static_cast<uint8_t>(scale[g] | scale[g + 4] >> 4 << 6);
+    b.scales[4 + g] = static_cast<uint8_t>(min[g] | min[g + 4] >> 4 << 6);
+    b.scales[8 + g] = static_cast<uint8_t>((scale[g + 4] & 15) | (min[g + 4] & 15) << 4);
+  }
+}
+
+template <>
+struct Packing<block::Q4_K> {
+  static constexpr PackRecipe kRecipe = {
+      .nibble = true, .has_m = true, .scales = 1, .has_min = true, .factor_cols = 256};
+  static void get(const block::Q4_K& b, int g, Words& w) {
+    get_bytes(b.qs + 32 * (g / 2), 4 * (g % 2), 15, 0, w);
+  }
+  static void set(block::Q4_K& b, int g, const Words& w) {
+    set_bytes(b.qs + 32 * (g / 2), 4 * (g % 2), 15, 0, w);
+  }
+  static constexpr auto get_scales = get_k_scales<block::Q4_K>;
+  static constexpr auto set_scales = set_k_scales<block::Q4_K>;
+};
+
+template <>
+struct Packing<block::Q5_K> {
+  static constexpr PackRecipe kRecipe = {
+      .nibble = true, .bit = true, .has_m = true, .scales = 1, .has_min = true, .factor_cols = 256};
+  static void get(const block::Q5_K& b, int g, Words& w) {
+    get_bytes(b.qs + 32 * (g / 2), 4 * (g % 2), 15, 0, w);
+    get_bytes(b.qh, g, 1, 4, w);
+  }
+  static void set(block::Q5_K& b, int g, const Words& w) {
+    set_bytes(b.qs + 32 * (g / 2), 4 * (g % 2), 15, 0, w);
+    set_bytes(b.qh, g, 1, 4, w);
+  }
+  static constexpr auto get_scales = get_k_scales<block::Q5_K>;
+  static constexpr auto set_scales = set_k_scales<block::Q5_K>;
+};
+
+template <>
+struct Packing<block::Q6_K> {
+  static constexpr PackRecipe kRecipe = {
+      .nibble = true, .pair = true, .scales = 2, .factor_cols = 256};
+  static void get(const block::Q6_K& b, int g, Words& w) {
+    get_bytes(b.ql + 64 * (g / 4) + 32 * (g % 2), 4 * (g % 4 / 2), 15, 0, w);
+    get_bytes(b.qh + 32 * (g / 4), 2 * (g % 4), 3, 4, w);
+  }
+  static void set(block::Q6_K& b, int g, const Words& w) {
+    set_bytes(b.ql + 64 * (g / 4) + 32 * (g % 2), 4 * (g % 4 / 2), 15, 0, w);
+    set_bytes(b.qh + 32 * (g / 4), 2 * (g % 4), 3, 4, w);
+  }
+  static void get_scales(const block::Q6_K& b, int8_t* scale, int8_t*) {
+    std::memcpy(scale, b.scales, 16);
+  }
+  static void set_scales(block::Q6_K& b, const int8_t* scale, const int8_t*) {
+    std::memcpy(b.scales, scale, 16);
+  }
+};
+
+template <>
+struct Packing<block::Q3_K> {
+  static constexpr PackRecipe kRecipe = {
+      .pair = true, .bit = true, .scales = 2, .factor_cols = 256};
+  static void get(const block::Q3_K& b, int g, Words& w) {
+    get_bytes(b.qs + 32 * (g / 4), 2 * (g % 4), 3, 0, w);
+    get_bytes(b.hmask, g, 1, 2, w);
+  }
+  static void set(block::Q3_K& b, int g, const Words& w) {
+    set_bytes(b.qs + 32 * (g / 4), 2 * (g % 4), 3, 0, w);
+    set_bytes(b.hmask, g, 1, 2, w);
+  }
+  static void get_scales(const block::Q3_K& b, int8_t* scale, int8_t*) {
+    for (int g = 0; g < 16; ++g) scale[g] = static_cast<int8_t>(block::group_scale(b, g) - 32);
+  }
+  static void set_scales(block::Q3_K& b, const int8_t* scale, const int8_t*) {
+    for (int g = 0; g < 16; ++g) {
+      const unsigned s = static_cast<unsigned>(scale[g] + 32);
+      b.scales[g % 8] = static_cast<uint8_t>(b.scales[g % 8] | (s & 15) << 4 * (g / 8));
+      b.scales[8 + g % 4] = static_cast<uint8_t>(b.scales[8 + g % 4] | (s >> 4) << 2 * (g / 4));
+    }
+  }
+};
+
+template <>
+struct Packing<block::Q2_K> {
+  static constexpr PackRecipe kRecipe = {
+      .pair = true, .has_m = true, .scales = 2, .has_min = true, .factor_cols = 256};
+  static void get(const block::Q2_K& b, int g, Words& w) {
+    get_bytes(b.qs + 32 * (g / 4), 2 * (g % 4), 3, 0, w);
+  }
+  static void set(block::Q2_K& b, int g, const Words& w) {
+    set_bytes(b.qs + 32 * (g / 4), 2 * (g % 4), 3, 0, w);
+  }
+  static void get_scales(const block::Q2_K& b, int8_t* scale, int8_t* min) {
+    for (int g = 0; g < 16; ++g) {
+      scale[g] = static_cast<int8_t>(b.scales[g] & 15);
+      min[g] = static_cast<int8_t>(b.scales[g] >> 4);
+    }
+  }
+  static void set_scales(block::Q2_K& b, const int8_t* scale, const int8_t* min) {
+    for (int g = 0; g < 16; ++g) b.scales[g] = static_cast<uint8_t>(scale[g] | min[g] << 4);
+  }
+};
+
+// ---- what all share ----
+
+template <class Block>
+concept Packable = requires {
+  Packing<Block>::kRecipe;
+};
+
+constexpr int kMostScales = 16;  // of a block of 256
+
+// Where group `group` of a plane begins.
+template <class Byte>
+Byte* plane(Byte* packed, int64_t offset, int64_t group, int64_t group_bytes) {
+  return packed + offset + group * group_bytes;
+}
+
+// Row r's words of block b to and from the planes of one group.
+template <class Block, class Byte>
+struct CodePlanes {
+  static constexpr PackRecipe kRecipe = Packing<Block>::kRecipe;
+  static constexpr int kPairShift = kRecipe.nibble ? 4 : 0;
+  static constexpr int kBitShift = kRecipe.nibble ? 4 : 2;
+  Byte* nibble;
+  Byte* pair;
+  Byte* bit;
+  Byte* byte;
+
+  CodePlanes(const PackedLayout& l, int64_t group, Byte* packed)
+      : nibble(plane(packed, l.nibble, group, l.blocks * 256)),
+        pair(plane(packed, l.pair, group, l.blocks * 128)),
+        bit(plane(packed, l.bit, group, l.blocks * 64)),
+        byte(plane(packed, l.byte, group, l.blocks * 512)) {}
+
+  void put(int64_t b, int64_t r, const Words& w) const {
+    if constexpr (kRecipe.nibble) {
+      Byte* to = nibble + b * 256 + 4 * r;
+      for (int j = 0; j < 4; ++j) {
+        write32(to + 64 * j, (w[j] & bytes_of(15)) | (w[j + 4] & bytes_of(15)) << 4);
+      }
+    }
+    if constexpr (kRecipe.pair) {
+      for (int h = 0; h < 2; ++h) {
+        uint32_t x = 0;
+        for (int s = 0; s < 4; ++s) x |= (w[4 * h + s] >> kPairShift & bytes_of(3)) << 2 * s;
+        write32(pair + b * 128 + 64 * h + 4 * r, x);
+      }
+    }
+    if constexpr (kRecipe.bit) {
+      uint32_t x = 0;
+      for (int j = 0; j < 8; ++j) x |= (w[j] >> kBitShift & bytes_of(1)) << j;
+      write32(bit + b * 64 + 4 * r, x);
+    }
+    if constexpr (kRecipe.byte) {
+      for (int j = 0; j < 8; ++j) write32(byte + b * 512 + 64 * j + 4 * r, w[j]);
+    }
+  }
+
+  void take(int64_t b, int64_t r, Words& w) const {
+    if constexpr (kRecipe.nibble) {
+      for (int j = 0; j < 4; ++j) {
+        const uint32_t x = read32(nibble + b * 256 + 64 * j + 4 * r);
+        w[j] |= x & bytes_of(15);
+        w[j + 4] |= x >> 4 & bytes_of(15);
+      }
+    }
+    if constexpr (kRecipe.pair) {
+      for (int h = 0; h < 2; ++h) {
+        const uint32_t x = read32(pair + b * 128 + 64 * h + 4 * r);
+        for (int s = 0; s < 4; ++s) w[4 * h + s] |= (x >> 2 * s & bytes_of(3)) << kPairShift;
+      }
+    }
+    if constexpr (kRecipe.bit) {
+      const uint32_t x = read32(bit + b * 64 + 4 * r);
+      for (int j = 0; j < 8; ++j) w[j] |= (x >> j & bytes_of(1)) << kBitShift;
+    }
+    if constexpr (kRecipe.byte) {
+      for (int j = 0; j < 8; ++j) w[j] = read32(byte + b * 512 + 64 * j + 4 * r);
+    }
+  }
+};
+
+// The factors of row r in unit u.
+template <class Block>
+void put_factors(const Block& b, const PackedLayout& l, int64_t group, int64_t u, int64_t r,
+                 uint8_t* packed) {
+  constexpr PackRecipe kRecipe = Packing<Block>::kRecipe;
+  const int64_t half = (group * l.units + u) * 32 + 2 * r;
+  std::memcpy(packed + l.d + half, &b.d, 2);
+  if constexpr (requires { b.m; }) std::memcpy(packed + l.m + half, &b.m, 2);
+  if constexpr (requires { b.dmin; }) std::memcpy(packed + l.m + half, &b.dmin, 2);
+  if constexpr (kRecipe.scales != 0) {
+    int8_t scale[kMostScales] = {};
+    int8_t min[kMostScales] = {};
+    Packing<Block>::get_scales(b, scale, min);
+    constexpr int64_t kCount = 8 * kRecipe.scales;
+    const int64_t at = (group * l.units + u) * kCount * 16 + r;
+    for (int64_t i = 0; i < kCount; ++i) {
+      packed[l.scale + at + 16 * i] = static_cast<uint8_t>(scale[i]);
+      if constexpr (kRecipe.has_min) packed[l.min + at + 16 * i] = static_cast<uint8_t>(min[i]);
+    }
+  }
+}
+
+template <class Block>
+void take_factors(Block& b, const PackedLayout& l, int64_t group, int64_t u, int64_t r,
+                  const uint8_t* packed) {
+  constexpr PackRecipe kRecipe = Packing<Block>::kRecipe;
+  const int64_t half = (group * l.units + u) * 32 + 2 * r;
+  std::memcpy(&b.d, packed + l.d + half, 2);
+  if constexpr (requires { b.m; }) std::memcpy(&b.m, packed + l.m + half, 2);
+  if constexpr (requires { b.dmin; }) std::memcpy(&b.dmin, packed + l.m + half, 2);
+  if constexpr (kRecipe.scales != 0) {
+    int8_t scale[kMostScales] = {};
+    int8_t min[kMostScales] = {};
+    constexpr int64_t kCount = 8 * kRecipe.scales;
+    const int64_t at = (group * l.units + u) * kCount * 16 + r;
+    for (int64_t i = 0; i < kCount; ++i) {
+      scale[i] = static_cast<int8_t>(packed[l.scale + at + 16 * i]);
+      if constexpr (kRecipe.has_min) min[i] = static_cast<int8_t>(packed[l.min + at + 16 * i]);
+    }
+    Packing<Block>::set_scales(b, scale, min);
+  }
+}
+
+template <class Block>
+void pack_blocks(const UnpackedRows& from, const PackedLayout& to, int64_t group, uint8_t* packed) {
+  constexpr int64_t kSubs = Block::kLength / kPackBlock;
+  const CodePlanes<Block, uint8_t> planes(to, group, packed);
+  static constexpr Block kZero = {};
+  // A few blocks of all rows before the next few: whole cache lines are written at a time.
+  for (int64_t u = 0; u < to.units; ++u) {
+    for (int64_t r = 0; r < kGroupRows; ++r) {
+      const auto* row = static_cast<const uint8_t*>(from.data) + r * from.row_bytes;
+      const Block& b =
+          r < from.rows ? reinterpret_cast<const Block*>(row)[from.block / kSubs + u] : kZero;
+      put_factors(b, to, group, u, r, packed);
+      for (int64_t g = 0; g < kSubs; ++g) {
+        Words w = {};
+        Packing<Block>::get(b, static_cast<int>(g), w);
+        planes.put(u * kSubs + g, r, w);
+      }
+    }
+  }
+}
+
+template <class Block>
+void unpack_blocks(const PackedLayout& from, int64_t group, const uint8_t* packed, int64_t rows,
+                   int64_t row_bytes, uint8_t* out) {
+  constexpr int64_t kSubs = Block::kLength / kPackBlock;
+  const CodePlanes<Block, const uint8_t> planes(from, group, packed);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t u = 0; u < from.units; ++u) {
+      Block b = {};
+      take_factors(b, from, group, u, r, packed);
+      for (int64_t g = 0; g < kSubs; ++g) {
+        Words w = {};
+        planes.take(u * kSubs + g, r, w);
+        Packing<Block>::set(b, static_cast<int>(g), w);
+      }
+      std::memcpy(out + r * row_bytes + u * static_cast<int64_t>(sizeof(Block)), &b, sizeof(Block));
+    }
+  }
+}
+
+}  // namespace
+
+const PackRecipe* pack_recipe(DType type) noexcept {
+  const PackRecipe* found = nullptr;
+  for_each_type(AllTypes{}, [&]<class Block>() {
+    if constexpr (Packable<Block>) {
+      if (Block::kType == type) found = &Packing<Block>::kRecipe;
+    }
+  });
+  return found;
+}
+
+PackedLayout packed_layout(DType type, int64_t rows, int64_t cols) noexcept {
+  const PackRecipe recipe = *pack_recipe(type);
+  PackedLayout l;
+  l.groups = (rows + kGroupRows - 1) / kGroupRows;
+  l.blocks = cols / kPackBlock;
+  l.units = cols / recipe.factor_cols;
+  const auto add = [&l](bool has, int64_t group_bytes) -> int64_t {
+    if (!has) return -1;
+    const int64_t at = l.bytes;
+    l.bytes += (l.groups * group_bytes + 63) / 64 * 64;
+    return at;
+  };
+  l.nibble = add(recipe.nibble, l.blocks * 256);
+  l.pair = add(recipe.pair, l.blocks * 128);
+  l.bit = add(recipe.bit, l.blocks * 64);
+  l.byte = add(recipe.byte, l.blocks * 512);
+  l.d = add(true, l.units * 32);
+  l.m = add(recipe.has_m, l.units * 32);
+  l.scale = add(recipe.scales != 0, l.blocks * recipe.scales * 16);
+  l.min = add(recipe.has_min, l.blocks * recipe.scales * 16);
+  return l;
+}
+
+void pack_group(DType type, const UnpackedRows& from, const PackedLayout& to, int64_t group,
+                void* packed) noexcept {
+  for_each_type(AllTypes{}, [&]<class Block>() {
+    if constexpr (Packable<Block>) {
+      if (Block::kType == type) pack_blocks<Block>(from, to, group, static_cast<uint8_t*>(packed));
+    }
+  });
+}
+
+void unpack_group(DType type, const PackedLayout& from, int64_t group, const void* packed,
+                  int64_t rows, int64_t row_bytes, void* out) noexcept {
+  for_each_type(AllTypes{}, [&]<class Block>() {
+    if constexpr (Packable<Block>) {
+      if (Block::kType == type) {
+        unpack_blocks<Block>(from, group, static_cast<const uint8_t*>(packed), rows, row_bytes,
+                             static_cast<uint8_t*>(out));
+      }
+    }
+  });
+}
+
+}  // namespace nibble

@@ -1,0 +1,81 @@
+#pragma once
+// R16k4, the layout that the matrix kernels read: 16 rows of a matrix side by side, so that the
+// int32 lanes of a vector are rows and no sum across lanes is ever needed. The same on every
+// instruction set. Rows are padded to 16 with zero weights; columns are whole blocks of 32.
+//
+// A packed matrix is a few planes, each 64-byte aligned, in the order of PackedLayout. A plane is
+// [group of 16 rows][block of 32 columns][what follows]; within a block column 4j + i of row r is
+// place p = 4r + i of step j (j < 8):
+//
+//   nibble  [4][64]  bits 0-3 of byte (j, p): step j's low four bits, bits 4-7: step j + 4's
+//   pair    [2][64]  bits 2s, 2s+1 of byte (h, p): two more bits of step 4h + s
+//   bit     [64]     bit j of byte p: one more bit of step j
+//   byte    [8][64]  byte (j, p): a whole signed code
+//
+// A code's bits are the nibble, then the pair, then the bit, from the lowest up, as far as the type
+// has them. The factors are the type's own numbers, half precision as in the file:
+//
+//   d, m        half [16]     per 32 columns, or per 256 for the types with blocks of 256
+//   scale, min  int8 [n][16]  per 32 columns, n = 1 or 2 (groups of 32 or of 16 columns)
+//
+// Q3_K's and IQ4_XS's scales have their offset of 32 subtracted; IQ4_NL's and IQ4_XS's codes are
+// indices of the code book. Nothing is rounded: unpack_group() gives back the file's bytes.
+#include <cstdint>
+
+#include "quant/dtype.h"
+
+namespace nibble {
+
+inline constexpr int64_t kGroupRows = 16;  // rows that lie side by side
+inline constexpr int64_t kPackBlock = 32;  // columns of a block
+
+/// What a type's packed form is made of.
+struct PackRecipe {
+  bool nibble = false;
+  bool pair = false;
+  bool bit = false;
+  bool byte = false;
+  bool has_m = false;
+  int scales = 0;  // int8 scales in a block of 32: 0, 1 or 2
+  bool has_min = false;
+  int64_t factor_cols = 32;  // columns that share d and m
+};
+
+/// nullptr: the type is not packed (floats).
+const PackRecipe* pack_recipe(DType type) noexcept;
+
+/// Where the planes of a packed matrix begin, in bytes from its start; -1 where there is none.
+struct PackedLayout {
+  int64_t groups = 0;  // of 16 rows
+  int64_t blocks = 0;  // of 32 columns
+  int64_t units = 0;   // that have a d of their own
+  int64_t nibble = -1;
+  int64_t pair = -1;
+  int64_t bit = -1;
+  int64_t byte = -1;
+  int64_t d = -1;
+  int64_t m = -1;
+  int64_t scale = -1;
+  int64_t min = -1;
+  int64_t bytes = 0;  // of all planes, a multiple of 64
+};
+
+/// Precondition: the type has a recipe; cols is a multiple of its block length.
+PackedLayout packed_layout(DType type, int64_t rows, int64_t cols) noexcept;
+
+/// Rows of a matrix as the file has them.
+struct UnpackedRows {
+  const void* data;   // first row
+  int64_t row_bytes;  // from one row to the next
+  int64_t rows;       // 1 .. 16; the others are taken as zero
+  int64_t block;      // first block of 32 columns wanted; a multiple of 8 for blocks of 256
+};
+
+/// Packs `to.blocks` blocks of up to 16 rows into group `group` of a matrix laid out as `to` says.
+void pack_group(DType type, const UnpackedRows& from, const PackedLayout& to, int64_t group,
+                void* packed) noexcept;
+/// The way back: rows [rows, row_bytes], as the file had them.
+void unpack_group(DType type, const PackedLayout& from, int64_t group, const void* packed,
+                  int64_t rows, int64_t row_bytes, void* out) noexcept;
+
+}  // namespace nibble

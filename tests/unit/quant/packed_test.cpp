@@ -1,0 +1,80 @@
+// The packed layout: what goes in comes out, and lies where quant/packed.h says.
+#include "quant/packed.h"
+
+#include "tests/support/catch.h"
+#include "tests/support/kernel_data.h"
+
+using namespace nibble;
+using namespace nibble::test;
+
+TEST_CASE("packing gives back the file's bytes", "[packed]") {
+  Rng rng(1);
+  int types = 0;
+  for (DType type : all_dtypes()) {
+    if (pack_recipe(type) == nullptr) {
+      CHECK(is_float(type));
+      continue;
+    }
+    ++types;
+    for (int64_t rows : {1, 15, 16, 17, 40}) {
+      for (int64_t cols : widths(type)) {
+        const auto w = random_weights(rng, type, rows, cols);
+        const auto packed = pack(type, w.data(), rows, cols);
+        const PackedLayout layout = packed_layout(type, rows, cols);
+        const int64_t stride = row_bytes(type, cols);
+        std::vector<uint8_t> back(w.size());
+        for (int64_t g = 0; g < layout.groups; ++g) {
+          unpack_group(type, layout, g, packed.data(), std::min(kGroupRows, rows - g * kGroupRows),
+                       stride, back.data() + g * kGroupRows * stride);
+        }
+        INFO(dtype_info(type).name << " " << rows << " x " << cols);
+        CHECK(back == w);
+      }
+    }
+  }
+  CHECK(types == 12);
+}
+
+TEST_CASE("Q4_0's planes are where the layout says", "[packed]") {
+  Rng rng(2);
+  const int64_t rows = 20;
+  const int64_t cols = 96;
+  const auto w = random_weights(rng, DType::Q4_0, rows, cols);
+  const auto packed = pack(DType::Q4_0, w.data(), rows, cols);
+  const PackedLayout l = packed_layout(DType::Q4_0, rows, cols);
+  CHECK(l.nibble == 0);
+  CHECK(l.d == 2 * 3 * 256);
+  CHECK(l.bytes == 2 * 3 * 256 + 192);
+  std::vector<float> decoded(static_cast<size_t>(cols));
+  for (int64_t r = 0; r < rows; ++r) {
+    dequantize_row(DType::Q4_0, w.data() + r * row_bytes(DType::Q4_0, cols), cols, decoded.data());
+    for (int64_t c = 0; c < cols; ++c) {
+      const int64_t step = c % 32 / 4;
+      const int64_t block = r / 16 * 3 + c / 32;
+      const uint8_t byte =
+          packed[static_cast<size_t>(block * 256 + step % 4 * 64 + r % 16 * 4 + c % 4)];
+      const int code = step < 4 ? byte & 15 : byte >> 4;
+      uint16_t d = 0;
+      std::memcpy(&d, packed.data() + l.d + block * 32 + r % 16 * 2, 2);
+      CHECK(block::half_to_float(d) * static_cast<float>(code - 8) ==
+            decoded[static_cast<size_t>(c)]);
+    }
+  }
+}
+
+TEST_CASE("rows that a group lacks are zero", "[packed]") {
+  Rng rng(3);
+  for (DType type : all_dtypes()) {
+    if (pack_recipe(type) == nullptr) continue;
+    const auto w = random_weights(rng, type, 3, 256);
+    const auto packed = pack(type, w.data(), 3, 256);
+    const PackedLayout l = packed_layout(type, 3, 256);
+    for (int64_t u = 0; u < l.units; ++u) {
+      for (int64_t r = 3; r < 16; ++r) {
+        CHECK(packed[static_cast<size_t>(l.d + u * 32 + 2 * r)] == 0);
+        CHECK(packed[static_cast<size_t>(l.d + u * 32 + 2 * r + 1)] == 0);
+        if (l.m >= 0) CHECK(packed[static_cast<size_t>(l.m + u * 32 + 2 * r)] == 0);
+      }
+    }
+  }
+}

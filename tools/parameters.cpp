@@ -23,7 +23,7 @@ constexpr FloatRow kFloats[] = {
     {"top_p", &SamplerOptions::top_p, 0, 1},
     {"min_p", &SamplerOptions::min_p, 0, 1},
     {"typical_p", &SamplerOptions::typical_p, 0, 1},
-    {"repeat_penalty", &SamplerOptions::repeat_penalty, 0.01, 100},
+    {"repeat_penalty", &SamplerOptions::repeat_penalty, kAboveZero, 100},
     {"presence_penalty", &SamplerOptions::presence_penalty, -100, 100},
     {"frequency_penalty", &SamplerOptions::frequency_penalty, -100, 100},
 };

@@ -13,6 +13,7 @@ namespace nibble {
 namespace {
 
 std::string range_text(double low, double high) {
+  if (low == kAboveZero) return fmt::format("more than 0 and at most {}", high);
   if (high >= 9e18) return low == 0 ? "of 0 or more" : fmt::format("of {} or more", low);
   return fmt::format("from {} to {}", low, high);
 }

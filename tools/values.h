@@ -2,6 +2,7 @@
 // Text of an option to a value: strict, without locale, with one message form:
 // "--temp: expected a number from 0 to 100, got 'abc'".
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,6 +12,9 @@
 #include "quant/kernels/kernels.h"
 
 namespace nibble {
+
+/// A lower bound that means "more than 0": the least float above it.
+inline constexpr double kAboveZero = std::numeric_limits<float>::denorm_min();
 
 /// Whole number; with `units` also 32k, 1M, 2G (times 1024). nullopt: not one, or too large.
 std::optional<int64_t> parse_int(std::string_view text, bool units = false);

@@ -1,11 +1,14 @@
 // Text of options to values: what is taken, what is refused.
 #include "tools/values.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <limits>
 
 #include "tests/support/catch.h"
 #include "tools/exit_code.h"
+#include "tools/parameters.h"
 
 using namespace nibble;
 
@@ -54,6 +57,43 @@ TEST_CASE("messages name the option, the range and what was given") {
         "--temp: expected a number from 0 to 100, got 'hot'");
   CHECK(usage_message([] { kv_type_value("-ctk", "q9"); }) ==
         "-ctk: expected f16 or f32, got 'q9'");
+}
+
+TEST_CASE("a bound that is itself excluded") {
+  CHECK(float_value("--repeat-penalty", "1e-3", kAboveZero, 100) == 1e-3f);
+  // 1e-60 is a double above 0, but not a float.
+  for (const char* bad : {"0", "-0", "-1", "1e-60", "101"}) {
+    CHECK(usage_message([&] { float_value("--repeat-penalty", bad, kAboveZero, 100); }) ==
+          fmt::format("--repeat-penalty: expected a number more than 0 and at most 100, got '{}'",
+                      bad));
+  }
+}
+
+// A value that a flag or /set takes, the sampler takes too: there are no two opinions.
+TEST_CASE("the ends of every parameter's range suit the sampler") {
+  const std::pair<const char*, std::vector<const char*>> kEnds[] = {
+      {"temperature", {"0", "100"}},
+      {"top_p", {"0", "1"}},
+      {"min_p", {"0", "1"}},
+      {"typical_p", {"0", "1"}},
+      {"repeat_penalty", {"1.5e-45", "100"}},
+      {"presence_penalty", {"-100", "100"}},
+      {"frequency_penalty", {"-100", "100"}},
+      {"top_k", {"0", "2147483647"}},
+      {"repeat_last_n", {"-1", "2147483647"}}};
+  for (const auto& [name, values] : kEnds) {
+    for (const char* value : values) {
+      INFO(name << " " << value);
+      SamplerOptions sampling;
+      GenerationOptions generation;
+      set_parameter(name, value, &sampling, &generation);
+      CHECK_NOTHROW(sampling.check(100));
+    }
+  }
+  SamplerOptions sampling;
+  GenerationOptions generation;
+  CHECK(usage_message([&] { set_parameter("repeat_penalty", "0", &sampling, &generation); }) ==
+        "repeat_penalty: expected a number more than 0 and at most 100, got '0'");
 }
 
 TEST_CASE("lists") {

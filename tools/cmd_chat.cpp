@@ -109,6 +109,8 @@ int chat_with(const ChatSettings& settings, const std::string& name) {
             settings.generation};
   renew_sampler(chat);
   if (interactive) show_banner(chat);
+  const std::string ignored = ignored_sampling_note(model.engine->sampling());
+  if (!ignored.empty()) note(chat, ignored);
   start_conversation(chat, settings.chat);
 
   std::string first;

@@ -79,6 +79,8 @@ int run(const Command& self, std::span<const std::string> args) {
   const OpenedModel model = open_model(name, model_options, terminal, interrupt);
   Session session = open_session(model, context);
   const SamplerOptions sampler_settings = sampler_options(sampling, model.engine->sampling());
+  const std::string ignored = ignored_sampling_note(model.engine->sampling());
+  if (!ignored.empty()) write_stderr(ignored + "\n");
   Sampler sampler(sampler_settings, static_cast<int32_t>(model.engine->n_vocab()));
   const std::vector<int32_t> ids = make_prompt(model, chat, text, session.n_ctx());
 

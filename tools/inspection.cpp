@@ -310,6 +310,9 @@ Json inspect_file(const TensorFile& file, const ModelOptions& model, const Conte
         session.n_ctx, session.n_batch, session.kv_type.value_or(engine->kernels().default_kv)));
     out["tokenizer"] = tokenizer_json(engine->tokenizer());
     out["chat_template"] = template_json(*engine);
+    for (const std::string& key : engine->sampling().ignored) {
+      out["warnings"].push_back(key + " is not supported and has no effect");
+    }
   } catch (const Error& e) {
     out["problem"] = e.message();
   }

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "tools/command_line.h"
+#include "tools/control_filter.h"
 #include "tools/exit_code.h"
 #include "tools/suggest.h"
 #include "tools/values.h"
@@ -116,8 +117,9 @@ void add_sampling_options(CommandLine& line, SamplingOptions* out) {
             group, set_float(&out->min_p, 0, 1)});
   line.add({"--typical", "P", "locally typical sampling, 1 is off, default 1", group,
             set_float(&out->typical_p, 0, 1)});
-  line.add({"--repeat-penalty", "X", "penalty for tokens that occurred, 1 is off, default 1", group,
-            set_float(&out->repeat_penalty, 0, 100)});
+  line.add({"--repeat-penalty", "X",
+            "penalty for tokens that occurred, more than 0, 1 is off, default 1", group,
+            set_float(&out->repeat_penalty, kAboveZero, 100)});
   line.add({"--repeat-last-n", "N", "tokens the penalties look back on, -1 is all, default 64",
             group, [=](Text flag, Text text) {
               out->repeat_last_n = static_cast<int32_t>(
@@ -196,6 +198,12 @@ SamplerOptions sampler_options(const SamplingOptions& flags, const SamplerOption
     out.seed = out.random_seed ? 0 : static_cast<uint64_t>(*flags.seed);
   }
   return out;
+}
+
+std::string ignored_sampling_note(const SamplerOptions& file) {
+  if (file.ignored.empty()) return {};
+  return one_line(fmt::format("note: the model file asks for sampling that is not supported: {}",
+                              fmt::join(file.ignored, ", ")));
 }
 
 SessionOptions session_options(const ContextOptions& flags) {

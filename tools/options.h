@@ -66,6 +66,8 @@ void add_chat_options(CommandLine&, ChatOptionsGroup*);
 
 /// Flags over the file's own values over the built-in ones.
 SamplerOptions sampler_options(const SamplingOptions& flags, const SamplerOptions& file);
+/// What the model file asks of the sampler that nibble cannot do, as one line; "" if nothing.
+std::string ignored_sampling_note(const SamplerOptions& file);
 /// Errors: CommandError usage (-ctk and -ctv differ).
 SessionOptions session_options(const ContextOptions& flags);
 

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import time
 
-from support import GEMMA3, NIBBLE, SMOLLM2, ToolTest, gguf, main, model, require, run
+from support import (FullPipe, GEMMA3, NIBBLE, SMOLLM2, ToolTest, gguf, main, model, require, run,
+                     wait_for_handlers, with_sampling)
 
 require(SMOLLM2, GEMMA3)
 M = model(SMOLLM2)
@@ -134,6 +135,62 @@ class Inspect(ToolTest):
         text = self.ok("inspect", path).decode()
         self.assertIn("runs here       no", text)
         self.assertNotIn("\033", text)
+
+
+class Interrupts(ToolTest):
+    def test_while_the_model_loads(self):
+        for args in (["run", M, "Hi"], ["chat", "-m", M], ["perplexity", "-m", M, "-p", "x"],
+                     ["bench", "-m", M]):
+            with self.subTest(args=args):
+                process = subprocess.Popen([NIBBLE, *args], stdin=subprocess.DEVNULL,
+                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                wait_for_handlers(process.pid)
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=60)
+                self.assertEqual((process.returncode, out), (130, b""), err)
+                self.assertTrue(err.startswith(b"error: cancelled\nhint: "), err)
+
+    def test_a_second_one_ends_what_does_not_react(self):
+        pipe = FullPipe(self.path("out"))
+        self.addCleanup(pipe.close)
+        # It never ends by itself, and soon waits for a reader that does not come.
+        with open(pipe.path, "wb") as out:
+            process = subprocess.Popen([NIBBLE, "run", M, "Hi", "--logit-bias", "2-inf"],
+                                       stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE)
+        pipe.wait_for_text()
+        pipe.fill()
+        while process.poll() is None:  # the first of two within a second does not end it
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        self.assertEqual(process.returncode, 130)
+        self.assertEqual(process.stderr.read(), b"")
+        process.stderr.close()
+
+
+class SamplingOfTheFile(ToolTest):
+    """What a file asks of the sampler that nibble cannot do is said, never silently left out."""
+    KEYS = ("general.sampling.mirostat 2", "general.sampling.sequence: stage dry")
+
+    def test_it_is_shown(self):
+        path = with_sampling(M, self.path("sampling.gguf"))
+        info = json.loads(self.ok("inspect", path, "--json"))
+        self.assertTrue(info["runs"])
+        self.assertEqual(sorted(info["warnings"]),
+                         sorted(f"{key} is not supported and has no effect" for key in self.KEYS))
+        text = self.ok("inspect", path).decode()
+        for key in self.KEYS:
+            self.assertIn(f"{key} is not supported", text)
+        want = "note: the model file asks for sampling that is not supported: "
+        for args, stdin in ((["run", path, "Hi"], b""), (["chat", "-m", path], b"Hi\nYou?\n")):
+            done = run(*args, "-n", "2", stdin=stdin, env={"XDG_STATE_HOME": self.folder})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            notes = [line for line in done.stderr.decode().splitlines() if line.startswith(want)]
+            self.assertEqual(len(notes), 1, done.stderr)  # once, not with every answer
+            for key in self.KEYS:
+                self.assertIn(key, notes[0])
+
+    def test_nothing_is_said_of_other_files(self):
+        self.assertEqual(json.loads(self.ok("inspect", M, "--json"))["warnings"], [])
 
 
 class Logits(ToolTest):

@@ -1,9 +1,13 @@
 """What the tests of the command share: finding models, running it, checking how it ends."""
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import termios
+import time
 import unittest
 
 NIBBLE = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "nibble"
@@ -85,6 +89,58 @@ def gguf(pairs):
     for key, value in pairs.items():
         out += text(key) + (8).to_bytes(4, "little") + text(value)
     return out + bytes(-len(out) % 32)
+
+
+def wait_for_handlers(pid):
+    """Returns once the process handles SIGINT, which it does from just before it opens a model."""
+    while True:
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            caught = next(line for line in status if line.startswith("SigCgt:"))
+        if int(caught.split()[1], 16) & 1 << (signal.SIGINT - 1):
+            return
+
+
+class FullPipe:
+    """Standard output that nobody reads: of one page, and full whenever the test says so."""
+
+    def __init__(self, path):
+        self.path = path
+        os.mkfifo(path)
+        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, 4096)
+
+    def wait_for_text(self):
+        size = bytearray(4)
+        while not int.from_bytes(size, sys.byteorder):
+            fcntl.ioctl(self.fd, termios.FIONREAD, size)
+            time.sleep(0.01)
+
+    def fill(self):
+        try:
+            while True:
+                os.write(self.fd, b"x")
+        except BlockingIOError:
+            pass
+
+    def close(self):
+        os.close(self.fd)
+
+
+def with_sampling(source, target):
+    """A copy of a model file with sampling settings in front of its metadata that nibble lacks."""
+    def text(s):
+        return len(s).to_bytes(8, "little") + s
+    pairs = text(b"general.sampling.mirostat") + (4).to_bytes(4, "little") + bytes([2, 0, 0, 0])
+    pairs += text(b"general.sampling.sequence") + (8).to_bytes(4, "little")
+    pairs += text(b"top_k;dry;temperature")
+    filler = text(b"general.filler") + (8).to_bytes(4, "little")
+    # The whole is a multiple of every usual alignment, so that the tensors stay where they were.
+    pairs += filler + text(b"x" * (-len(pairs + filler + text(b"")) % 4096))
+    with open(source, "rb") as file, open(target, "wb") as copy:
+        copy.write(file.read(16))
+        copy.write((int.from_bytes(file.read(8), "little") + 3).to_bytes(8, "little") + pairs)
+        shutil.copyfileobj(file, copy, 1 << 20)
+    return target
 
 
 def main():

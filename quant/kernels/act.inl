@@ -17,7 +17,6 @@ namespace nibble {
 namespace {
 
 constexpr int64_t kBlock = 32;           // columns of a block
-constexpr int64_t kPanelTokens = 64;     // tokens of a panel
 constexpr int32_t kTinyBits = 27 << 23;  // 2^-100: a block of inputs below this is zero
 
 inline int64_t at_most(int64_t n, int64_t limit) {

@@ -32,11 +32,17 @@ struct MatmulArgs {
   Matrix w;         // [rows, cols]
   const void* act;  // [tokens, cols] prepared by prepare_act for w's layout
   int64_t tokens;
-  int64_t row_begin;  // writes out[t * out_stride + r] for row_begin <= r < row_end
-  int64_t row_end;    // packed: row_begin is a multiple of 16
-  float* out;         // [tokens, out_stride]
+  int64_t row_begin;  // writes rows [row_begin, row_end); packed: row_begin is a multiple of 16
+  int64_t row_end;
+  float* out;  // [tokens, out_stride]: out[t * out_stride + r]
   int64_t out_stride;
+  // And of tokens [token_begin, token_end), or up to the last.
+  int64_t token_begin = 0;  // a multiple of kPanelTokens
+  int64_t token_end = INT64_MAX;
 };
+
+/// Tokens whose prepared inputs lie together: how a product's tokens may be divided.
+inline constexpr int64_t kPanelTokens = 64;
 
 /// Element type of keys and values in a SequenceState.
 enum class KvType : uint8_t { f16, f32 };

@@ -145,12 +145,13 @@ template <class F>
 void matmul_quantized(const MatmulArgs& a) {
   alignas(64) float c[kTileGroups * kPanelTokens * kGroupRows];
   const int64_t blocks = a.w.cols / kBlock;
+  const int64_t token_end = at_most(a.token_end, a.tokens);
   constexpr int64_t kTileRows = kTileGroups * kGroupRows;
   for (int64_t row = a.row_begin; row < a.row_end; row += kTileRows) {
     const int64_t end = at_most(a.row_end, row + kTileRows);
     const int64_t n_groups = (end - row + kGroupRows - 1) / kGroupRows;
     Groups<F> groups(a.w, row, end);
-    for (int64_t t0 = 0; t0 < a.tokens; t0 += kPanelTokens) {
+    for (int64_t t0 = a.token_begin; t0 < token_end; t0 += kPanelTokens) {
       const ActPanel act = act_panel(a.act, a.w.cols, a.tokens, t0 / kPanelTokens);
       const int64_t c_group = act.tokens * kGroupRows;
       std::memset(c, 0, static_cast<size_t>(n_groups * c_group) * sizeof(float));

@@ -74,11 +74,12 @@ inline void float_tile(const MatmulArgs& a, int64_t r0, int64_t t0) {
 
 template <class W>
 void matmul_float(const MatmulArgs& a) {
-  const int64_t even = a.tokens - a.tokens % 2;
-  for (int64_t r = a.row_begin; even > 0 && r < a.row_end; r += 4) {
-    for (int64_t t = 0; t < even; t += 2) float_tile<W, 4, 2>(a, r, t);
+  const int64_t end = at_most(a.token_end, a.tokens);
+  const int64_t even = end - (end - a.token_begin) % 2;
+  for (int64_t r = a.row_begin; even > a.token_begin && r < a.row_end; r += 4) {
+    for (int64_t t = a.token_begin; t < even; t += 2) float_tile<W, 4, 2>(a, r, t);
   }
-  if (even == a.tokens) return;
+  if (even == end) return;
   for (int64_t r = a.row_begin; r < a.row_end; r += 8) float_tile<W, 8, 1>(a, r, even);
 }
 

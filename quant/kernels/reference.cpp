@@ -59,9 +59,10 @@ void matmul_row(const MatmulArgs& a, int64_t r, int64_t t0, int64_t tokens) {
 }
 
 void matmul(const MatmulArgs& a) noexcept {
+  const int64_t end = a.token_end < a.tokens ? a.token_end : a.tokens;
   for (int64_t r = a.row_begin; r < a.row_end; ++r) {
-    for (int64_t t = 0; t < a.tokens; t += kTile) {
-      matmul_row(a, r, t, a.tokens - t < kTile ? a.tokens - t : kTile);
+    for (int64_t t = a.token_begin; t < end; t += kTile) {
+      matmul_row(a, r, t, end - t < kTile ? end - t : kTile);
     }
   }
 }

@@ -12,7 +12,18 @@ namespace nibble {
 
 namespace {
 
-constexpr int64_t kTileRows = 32;  // weight rows of one unit of matmul work
+// Weight rows of one unit of matmul work: many for a panel of tokens, so that its inputs stay in
+// the cache for all of them; few for one token, where a unit is as long as its weights take to
+// read.
+constexpr int64_t kManyRows = 128;
+constexpr int64_t kFewRows = 32;
+constexpr int64_t kManyTokens = 16;
+
+struct Tiling {
+  int64_t rows;    // of one tile
+  int64_t panels;  // of tokens
+  int64_t tiles(const Matrix& w) const noexcept { return (w.rows + rows - 1) / rows * panels; }
+};
 
 /// One matrix of a phase: out [rows of the batch, w.rows].
 struct Product {
@@ -198,23 +209,27 @@ class Pass {
     }
   }
 
-  /// out [tokens, w.rows] for every product; tiles of weight rows go to whoever is free.
+  /// out [tokens, w.rows] for every product; tiles go to whoever is free.
   void matmul(std::span<const Product> products, int64_t tokens, int64_t& phase) noexcept {
     TileCounter& counter = ws_.counters[static_cast<size_t>(phase++)];
+    const Tiling tiling = {tokens >= kManyTokens ? kManyRows : kFewRows,
+                           (tokens + kPanelTokens - 1) / kPanelTokens};
     int64_t n_tiles = 0;
-    for (const Product& p : products) n_tiles += tiles(*p.w);
+    for (const Product& p : products) n_tiles += tiling.tiles(*p.w);
     for (int64_t tile = counter.next(); tile < n_tiles; tile = counter.next()) {
       if (cancelled()) return;
       size_t i = 0;
       int64_t at = tile;
-      while (at >= tiles(*products[i].w)) at -= tiles(*products[i++].w);
+      while (at >= tiling.tiles(*products[i].w)) at -= tiling.tiles(*products[i++].w);
       const Matrix& w = *products[i].w;
       MatmulArgs args;
       args.w = w;
       args.act = act(kernels_.act_layout(w.type));
       args.tokens = tokens;
-      args.row_begin = at * kTileRows;
-      args.row_end = std::min(args.row_begin + kTileRows, w.rows);
+      args.row_begin = at / tiling.panels * tiling.rows;
+      args.row_end = std::min(args.row_begin + tiling.rows, w.rows);
+      args.token_begin = at % tiling.panels * kPanelTokens;
+      args.token_end = args.token_begin + kPanelTokens;
       args.out = products[i].out;
       args.out_stride = w.rows;
       kernels_.matmul(args);
@@ -321,7 +336,6 @@ class Pass {
   std::byte* act(ActLayout layout) const noexcept {
     return layout == ActLayout::q8 ? ws_.act_q8.data() : ws_.act_f32.data();
   }
-  static int64_t tiles(const Matrix& w) noexcept { return (w.rows + kTileRows - 1) / kTileRows; }
   Range share(int64_t n, int thread) const noexcept {
     return {n * thread / team_.size(), n * (thread + 1) / team_.size()};
   }

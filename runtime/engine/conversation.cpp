@@ -181,6 +181,26 @@ std::vector<int32_t> Conversation::continuation(int64_t n_ctx, DropReport* repor
   return fit(n_ctx, true, report);
 }
 
+/// What a prompt has before its first turn: what the first turn costs more than the same turn later
+/// on. A template may write a system prompt of its own, or put the given one into the first turn.
+int64_t Conversation::system_tokens() const {
+  Conversation probe(*this);
+  probe.clear();
+  for (const char* text : {"Hi", "Hi"}) {
+    probe.add_user(text);
+    probe.add_assistant(text);
+  }
+  const auto count = [&probe](size_t end) {
+    return static_cast<int64_t>(probe.render(end, false).size());
+  };
+  try {
+    const int64_t first = count(1) - (count(3) - count(2));
+    return first > 1 ? first : 0;  // a token that begins every text is no system prompt
+  } catch (const Error&) {
+    return 0;
+  }
+}
+
 PromptParts Conversation::parts(int64_t n_ctx) const {
   PromptParts out;
   out.reserved = reserved(n_ctx);
@@ -191,7 +211,7 @@ PromptParts Conversation::parts(int64_t n_ctx) const {
       return 0;  // templates may refuse a conversation without a user
     }
   };
-  out.system = system_.empty() ? 0 : count(0);
+  out.system = system_tokens();
   int64_t before = out.system;
   for (size_t i = 0; i < messages_.size(); ++i) {
     const int64_t now = count(i + 1);

@@ -32,7 +32,7 @@ struct DropReport {
 };
 
 struct PromptParts {   // for /context
-  int64_t system = 0;  // tokens
+  int64_t system = 0;  // tokens before the first message, also those of the template's own prompt
   std::vector<int64_t> messages;
   int64_t total = 0;  // with the generation prompt
   int64_t reserved = 0;
@@ -74,6 +74,7 @@ class Conversation {
   std::vector<int32_t> render(size_t end, bool generation_prompt) const;
   std::vector<int32_t> render_continuation() const;
   size_t oldest_turn_length() const noexcept;
+  int64_t system_tokens() const;
   /// Drops turns until the rest fits; the last turn stays.
   std::vector<int32_t> fit(int64_t n_ctx, bool continues, DropReport* report);
 

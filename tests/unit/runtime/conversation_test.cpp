@@ -162,6 +162,28 @@ TEST_CASE("parts add up to the prompt but for the generation prompt", "[model]")
   CHECK(parts.reserved == 512);  // a quarter of the context
 }
 
+TEST_CASE("the template's own system prompt is the system part", "[model]") {
+  NIBBLE_MODEL_OR_SKIP(path, test::kSmolLM2);
+  const auto engine = Engine::open(path);
+  Conversation chat(engine);
+  const PromptParts before = chat.parts(kContext);  // nothing was said yet
+  chat.add_user("Hello");
+  const PromptParts own = chat.parts(kContext);
+  // The template writes this prompt where there is none.
+  chat.set_system("You are a helpful AI assistant named SmolLM, trained by Hugging Face");
+  const PromptParts given = chat.parts(kContext);
+  CHECK(own.system > 10);
+  CHECK(own.system == before.system);
+  CHECK(own.system == given.system);
+  CHECK(own.messages == given.messages);
+  CHECK(own.total == given.total);
+  const auto& tokenizer = engine->tokenizer();
+  CHECK(given.system ==
+        static_cast<int64_t>(
+            tokenizer.encode("<|im_start|>system\n" + chat.system() + "<|im_end|>\n", false, true)
+                .size()));
+}
+
 TEST_CASE("a model without a template keeps no conversation", "[model]") {
   NIBBLE_MODEL_OR_SKIP(path, test::kGemma3);
   const auto engine = Engine::open(path);

@@ -12,6 +12,7 @@
 
 #include "tools/control_filter.h"
 #include "tools/exit_code.h"
+#include "tools/external_editor.h"
 
 namespace nibble {
 namespace {
@@ -107,6 +108,9 @@ struct LineEditor::Impl {
   bool fill();
   std::wstring read_paste();
   unsigned char complete_line();
+  unsigned char edit_line();
+  void give_terminal();
+  void take_terminal();
   void set_up();
 };
 
@@ -191,6 +195,44 @@ unsigned char LineEditor::Impl::complete_line() {
   return CC_REDISPLAY;
 }
 
+/// The terminal as other programs expect it.
+void LineEditor::Impl::give_terminal() {
+  el_wset(edit, EL_PREP_TERM, 0);
+  show(kPasteOff);
+}
+
+void LineEditor::Impl::take_terminal() {
+  show(kPasteOn);
+  el_wset(edit, EL_PREP_TERM, 1);
+}
+
+/// The line goes through the user's editor; if that fails it stays, and the error is shown.
+unsigned char LineEditor::Impl::edit_line() {
+  std::string problem;
+  std::wstring text;
+  give_terminal();
+  try {
+    text = clean_paste(to_wide(edit_text(to_utf8(line()), editor_command(), ::fileno(screen))));
+  } catch (const CommandError& e) {
+    problem = format_error(e.code(), e.message(), e.hint());
+  }
+  take_terminal();
+  if (interrupt.terminated()) {
+    ended = true;
+    return CC_EOF;
+  }
+  interrupt.reset();  // a Ctrl-C in there was for the editor
+  if (!problem.empty()) {
+    show("\r\n" + problem);
+    return CC_REDISPLAY;
+  }
+  const int length = static_cast<int>(line().size());
+  el_cursor(edit, length);
+  el_deletestr(edit, length);
+  if (!text.empty() && el_winsertstr(edit, text.c_str()) != 0) return CC_ERROR;
+  return CC_REDISPLAY;
+}
+
 void LineEditor::Impl::set_up() {
   edit = el_init("nibble", stdin, screen, screen);
   history = history_winit();
@@ -247,13 +289,13 @@ void LineEditor::Impl::set_up() {
     return CC_REFRESH;
   });
   bind(L"nibble-suspend", L"^Z", [](EditLine* e, wint_t) -> unsigned char {
-    el_wset(e, EL_PREP_TERM, 0);
-    of(e).show(kPasteOff);
+    of(e).give_terminal();
     ::kill(0, SIGTSTP);
-    of(e).show(kPasteOn);
-    el_wset(e, EL_PREP_TERM, 1);
+    of(e).take_terminal();
     return CC_REDISPLAY;
   });
+  bind(L"nibble-editor", L"^G",
+       [](EditLine* e, wint_t) -> unsigned char { return of(e).edit_line(); });
   bind(L"nibble-complete", L"^I",
        [](EditLine* e, wint_t) -> unsigned char { return of(e).complete_line(); });
   constexpr const wchar_t* kBindings[][2] = {

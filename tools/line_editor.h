@@ -1,7 +1,8 @@
 #pragma once
 // Line editing on a terminal through libedit: Emacs keys, history with search, completion, UTF-8.
-// On top of libedit: bracketed paste arrives as one message, Ctrl-J inserts a newline, Ctrl-C and
-// Ctrl-D keep the contract of the chat, a grey placeholder stands on an empty line.
+// On top of libedit: bracketed paste arrives as one message, Ctrl-J inserts a newline, Ctrl-G edits
+// the line in the user's editor, Ctrl-C and Ctrl-D keep the contract of the chat, a grey
+// placeholder stands on an empty line.
 //
 // Everything is drawn on standard error, since standard output is for the model's text alone.
 #include <functional>

@@ -25,10 +25,10 @@ GenerateResult answer(Chat& chat, const std::vector<int32_t>& prompt) {
     const BusyScope busy(chat.interrupt);
     given = stream_answer(chat.session, *chat.sampler, prompt, chat.generation, chat.terminal,
                           chat.out, chat.interrupt);
+    const std::string& text = given.result.text;
+    if (!text.empty() && text.back() != '\n') chat.out.write("\n");
+    chat.out.flush();  // may block as well, so it is still part of what a second Ctrl-C ends
   }
-  const std::string& text = given.result.text;
-  if (!text.empty() && text.back() != '\n') chat.out.write("\n");
-  chat.out.flush();
   chat.finish = given.result.finish;
   chat.stats = given.stats;
   chat.stats.load_seconds = chat.model.seconds;
@@ -51,6 +51,10 @@ void report_end(Chat& chat) {
                              how_to_go_on));
       break;
   }
+  const std::string warning = chat.context_warning.after_answer(
+      chat.stats.context_used, chat.stats.context_size,
+      chat.conversation ? chat.conversation->options().overflow : OverflowPolicy::error);
+  if (!warning.empty() && chat.finish != FinishReason::context) note(chat, warning);
   if (chat.generation.verbose) {
     write_stderr(stats_block(chat.stats, peak_resident_bytes()));
   } else if (chat.interactive && !chat.quiet) {

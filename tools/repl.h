@@ -8,6 +8,7 @@
 
 #include "runtime/engine/conversation.h"
 #include "tools/answer.h"
+#include "tools/context_warning.h"
 #include "tools/exit_code.h"
 #include "tools/interrupt.h"
 #include "tools/line_source.h"
@@ -40,6 +41,7 @@ struct Chat {
   // Of the last answer.
   AnswerStats stats = {};
   FinishReason finish = FinishReason::stop;
+  ContextWarning context_warning = {};
   std::string raw_text = {};             // completion mode: what was completed
   std::vector<int32_t> raw_tokens = {};  // and all tokens so far
 };

@@ -65,7 +65,8 @@ void cmd_help(Chat&, const std::string&) {
   text +=
       "\nKeys: Ctrl-J, a trailing \\ or \"\"\" ... \"\"\" for several lines; Ctrl-C stops an "
       "answer;\n"
-      "Ctrl-R searches the history; Tab completes; Ctrl-D leaves. // starts a message with a /.\n";
+      "Ctrl-G opens the line in $VISUAL or $EDITOR; Ctrl-R searches the history; Tab completes;\n"
+      "Ctrl-Z suspends; Ctrl-D leaves. // starts a message with a /.\n";
   print(text);
 }
 
@@ -74,6 +75,7 @@ void cmd_clear(Chat& chat, const std::string&) {
   chat.raw_tokens.clear();
   chat.raw_text.clear();
   chat.attached.clear();
+  chat.context_warning.reset();
   note(chat, "[conversation cleared]");
 }
 
@@ -170,6 +172,7 @@ void cmd_load(Chat& chat, const std::string& arguments) {
   Conversation& conversation = conversation_of(chat, "load");
   const SavedChat saved = parse_chat(read_text_file(path), path);
   conversation.clear();
+  chat.context_warning.reset();
   conversation.set_system(saved.system);
   chat.system = saved.system;
   for (const ChatMessage& m : saved.messages) {

@@ -77,6 +77,17 @@ class Pipe(ToolTest):
         halves, _ = self.chat("/set parameter num_predict 8\nTell me a story.\n/continue\n")
         self.assertEqual(halves.replace("\n", ""), whole.replace("\n", ""))
 
+    def test_context_shows_the_default_system_prompt(self):
+        def parts(*more):
+            _, err = self.chat("Hi\n/context\n", *more)
+            lines = [line.rsplit(None, 1) for line in err.splitlines()]
+            return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdigit()}
+        own = parts()
+        given = parts("-sys", "You are a helpful AI assistant named SmolLM, trained by Hugging Face")
+        self.assertGreater(own["system"], 10)
+        self.assertLess(own["turn 1 user"], 8)
+        self.assertEqual(own, given)
+
     def test_read(self):
         path = self.path("note.txt", b"The secret word is xylophone.")
         _, err = self.chat(f"/read {path}\nWhat is the secret word?\n/context\n")
@@ -92,6 +103,19 @@ class Pipe(ToolTest):
         out, err = self.chat(turns, "-c", "128", "--reserve", "24")
         self.assertIn("[context full: dropped the oldest 1 turn, ", err)
         self.assertGreaterEqual(out.count("\n"), 8)
+
+    def test_warnings_before_the_context_is_full(self):
+        # Four tokens at a time, so that no mark is jumped over; 30 times, which is not all of it.
+        more = ("--raw", "-c", "128", "-n", "4", "--logit-bias", "0-inf", "--logit-bias", "2-inf")
+        fill = "Once upon a time\n" + "/continue\n" * 29
+        _, err = self.chat(fill + "/clear\n" + fill, *more)  # a cleared one counts anew
+        full = [line for line in err.splitlines() if " % full: " in line]
+        self.assertEqual(len(full), 4, err)
+        for line, mark in zip(full, (80, 95, 80, 95)):
+            self.assertRegex(line, r"^\[context \d+ % full: \d+ of 128 tokens; ")
+            percent, used = int(line.split()[1]), int(line.split()[4])
+            self.assertEqual(percent, used * 100 // 128)
+            self.assertTrue(mark <= used * 100 / 128 < mark + 4, line)
 
     def test_overflow_error(self):
         turns = "".join(f"Tell me about the number {i}.\n" for i in range(8))

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <ctime>
 #include <initializer_list>
@@ -22,7 +23,7 @@ struct SignalState {
   bool have_terminal = false;
   termios terminal{};  // as we found it
   struct sigaction old_int {
-  }, old_term{}, old_hup{}, old_winch{};
+  }, old_term{}, old_hup{}, old_winch{}, old_stop{};
 };
 
 SignalState state;
@@ -41,6 +42,33 @@ int64_t now_ms() noexcept {
     [[maybe_unused]] const ssize_t n = write(STDERR_FILENO, kPlain, sizeof kPlain - 1);
   }
   _exit(130);
+}
+
+/// Ctrl-Z: the shell gets the terminal as we found it, and we take it back as we left it. As in
+/// Stevens and Rago, Advanced Programming in the UNIX Environment, 10.21: the handler stops the
+/// process by the default action of its own signal.
+void on_stop(int signal) {
+  const int saved_errno = errno;
+  termios ours{};
+  const bool have_ours = state.have_terminal && tcgetattr(STDIN_FILENO, &ours) == 0 &&
+                         tcsetattr(STDIN_FILENO, TCSANOW, &state.terminal) == 0;
+  struct sigaction by_default {
+  }, handler{};
+  by_default.sa_handler = SIG_DFL;
+  sigemptyset(&by_default.sa_mask);
+  sigaction(signal, &by_default, &handler);
+  sigset_t mask, before;
+  sigemptyset(&mask);
+  sigaddset(&mask, signal);
+  raise(signal);
+  pthread_sigmask(SIG_UNBLOCK, &mask, &before);  // here it stops, until SIGCONT
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  sigaction(signal, &handler, nullptr);
+  // In the background (`bg`) the terminal is not ours; setting it would stop us again.
+  if (have_ours && tcgetpgrp(STDIN_FILENO) == getpgrp()) {
+    tcsetattr(STDIN_FILENO, TCSANOW, &ours);
+  }
+  errno = saved_errno;
 }
 
 void on_signal(int signal) {
@@ -72,6 +100,11 @@ Interrupt::Interrupt() {
   sigaction(SIGTERM, &action, &state.old_term);
   sigaction(SIGHUP, &action, &state.old_hup);
   sigaction(SIGWINCH, &action, &state.old_winch);
+  action.sa_handler = on_stop;
+  action.sa_flags = SA_RESTART;  // whatever was going on goes on
+  sigaction(SIGTSTP, nullptr, &state.old_stop);
+  // A shell without job control ignores it for its children; that stays.
+  if (state.old_stop.sa_handler != SIG_IGN) sigaction(SIGTSTP, &action, nullptr);
 }
 
 Interrupt::~Interrupt() {
@@ -79,6 +112,7 @@ Interrupt::~Interrupt() {
   sigaction(SIGTERM, &state.old_term, nullptr);
   sigaction(SIGHUP, &state.old_hup, nullptr);
   sigaction(SIGWINCH, &state.old_winch, nullptr);
+  sigaction(SIGTSTP, &state.old_stop, nullptr);
 }
 
 CancelToken& Interrupt::token() noexcept {

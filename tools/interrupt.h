@@ -1,6 +1,7 @@
 #pragma once
 // SIGINT, SIGTERM and SIGHUP as requests. The handlers set a CancelToken that the library looks at;
-// work that does not react is ended by a second Ctrl-C within a second, terminal restored.
+// work that does not react is ended by a second Ctrl-C within a second, terminal restored. Ctrl-Z
+// gives the shell its terminal back for as long as we are stopped.
 #include "runtime/threads/cancel.h"
 
 namespace nibble {

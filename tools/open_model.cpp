@@ -70,6 +70,8 @@ OpenedModel open_model(const std::string& name_or_path, const ModelOptions& opti
     progress.finish();
     rethrow_open_error(e);
   }
+  // A Ctrl-C that came after the last look at the token must not be lost.
+  if (interrupt.token().requested()) fail(ErrorCode::cancelled, "cancelled");
   out.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   return out;
 }

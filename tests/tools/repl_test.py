@@ -5,7 +5,8 @@ import signal
 import subprocess
 import time
 
-from support import NIBBLE, SMOLLM2, ToolTest, main, model, require, skip
+from support import (FullPipe, NIBBLE, SMOLLM2, ToolTest, main, model, require, skip,
+                     wait_for_handlers)
 
 if shutil.which("tmux") is None:
     skip("tmux is not installed; Debian package tmux")
@@ -17,18 +18,42 @@ PLACEHOLDER = "Send a message (/? for help)"
 class Terminal:
     """One tmux server of its own with the chat in its only pane."""
 
-    def __init__(self, folder, *args, redirect="", env=("-u", "NO_COLOR")):
+    def __init__(self, folder, *args, before="", redirect="", env=("-u", "NO_COLOR")):
         self.socket = os.path.join(folder, f"tmux{time.monotonic_ns()}")
         command = " ".join(f"'{a}'" for a in [NIBBLE, "chat", "-m", M, "--temp", "0", *args])
-        # At the end the exit code is shown, and that the terminal is as it was.
+        # At the end the exit code is shown, and that the terminal is as it was. The shell has job
+        # control, so that a suspended chat gives it the turn; Enter brings the chat back.
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "200", "env",
                   *env, f"XDG_STATE_HOME={folder}/state", "LC_ALL=C.UTF-8", "sh", "-c",
-                  f"{command} {redirect}; code=$?; mode=$(stty -a | grep -o ' -\\?icanon'); "
-                  'echo "ended $code$mode"; sleep 100')
+                  "mode() { stty -a | grep -oE ' -?(icanon|echo)\\b' | tr -d '\\n'; }; "
+                  f"{before} set -m; {command} {redirect}; code=$?; "
+                  'while [ $code = 148 ]; do '  # 128 + SIGTSTP
+                  'echo "suspended$(mode)"; read -r enter; fg >/dev/null; code=$?; done; '
+                  'echo "ended $code$(mode)"; sleep 100')
 
     def tmux(self, *args):
         return subprocess.run(["tmux", "-S", self.socket, *args], check=True, capture_output=True,
                               env={**os.environ, "LC_ALL": "C.UTF-8"}).stdout.decode()
+
+    def mode(self):
+        """Of the terminal, as it is now."""
+        tty = self.tmux("list-panes", "-F", "#{pane_tty}").strip()
+        words = subprocess.run(["stty", "-a", "-F", tty], check=True, capture_output=True).stdout
+        return {word for word in words.decode().replace(";", " ").split()
+                if word.lstrip("-") in ("icanon", "echo")}
+
+    def shell(self):
+        return self.tmux("list-panes", "-F", "#{pane_pid}").strip()
+
+    @staticmethod
+    def program_of(shell):
+        """Process of the chat; waits until the shell has started it."""
+        while True:
+            with open(f"/proc/{shell}/task/{shell}/children", encoding="ascii") as children:
+                for child in children.read().split():
+                    with open(f"/proc/{child}/comm", encoding="ascii") as comm:
+                        if comm.read().strip() == os.path.basename(NIBBLE)[:15]:
+                            return int(child)
 
     def close(self):
         self.tmux("kill-server")
@@ -133,6 +158,94 @@ class Repl(ToolTest):
         t.keys("Enter")
         t.wait_for("ended 0")
 
+    ANSWERING = staticmethod(
+        lambda s: len(s.split("\n")[-1]) > 10 and ">>>" not in s.split("\n")[-1])
+
+    def test_interrupt_while_the_model_loads(self):
+        # The shell starts the chat on Enter, when this test already looks out for it.
+        t = Terminal(self.folder, before="echo ready; read -r enter;")
+        self.addCleanup(t.close)
+        t.wait_for("ready")
+        shell = t.shell()
+        t.keys("Enter")
+        pid = t.program_of(shell)
+        wait_for_handlers(pid)
+        os.kill(pid, signal.SIGINT)
+        screen = t.wait_for("ended 130 icanon echo")
+        self.assertIn("error: cancelled", screen)
+        self.assertNotIn(">>>", screen)
+
+    def test_second_interrupt_ends_a_chat_that_is_stuck(self):
+        pipe = FullPipe(self.path("out"))
+        self.addCleanup(pipe.close)
+        t = self.start("--logit-bias", "2-inf", redirect=f"> '{pipe.path}'")
+        t.type("Tell me a long story.")
+        t.keys("Enter")
+        pipe.wait_for_text()
+        pipe.fill()
+        while "ended" not in t.screen():  # the first of two within a second does not end it
+            t.keys("C-c")
+            time.sleep(0.05)
+        t.wait_for("ended 130 icanon echo")
+
+    def test_suspend_at_the_prompt(self):
+        t = self.start("-n", "3")
+        t.type("half a line")
+        t.wait_for(">>> half a line")
+        t.keys("C-z")
+        t.wait_for("suspended icanon echo")
+        t.keys("Enter")
+        t.wait(lambda s: s.split("\n")[-1].startswith(">>> half a line"), "the line again")
+        t.say(", and the rest")
+        self.assertIn("turn 1 assistant", t.say("/context"))
+        t.keys("C-d")
+        t.wait_for("ended 0 icanon echo")
+
+    def test_suspend_while_answering(self):
+        t = self.start("--logit-bias", "2-inf")
+        t.type("Tell me a long story.")
+        t.keys("Enter")
+        t.wait(self.ANSWERING, "an answer")
+        t.keys("C-z")
+        t.wait_for("suspended icanon echo")
+        t.keys("Enter")
+        # It goes on, with the terminal silent as before.
+        t.wait(lambda s: len(s.split("suspended")[-1]) > 100, "more of the answer")
+        t.wait(lambda s: t.mode() == {"-icanon", "-echo"}, "a silent terminal")
+        t.keys("C-c")
+        t.wait_for("[stopped; /continue goes on]", 20)
+        t.wait_prompt()
+        t.keys("C-d")
+        t.wait_for("ended 0 icanon echo")
+
+    def test_line_in_the_users_editor(self):
+        script = self.path("editor", b"#!/bin/sh\nstty -a | grep -q ' icanon' && [ -t 1 ] || exit 9\n"
+                                     b"cp \"$1\" \"$0.got\"\nprintf 'from the\\neditor\\n' > \"$1\"\n")
+        os.chmod(script, 0o700)
+        t = self.start("-n", "3", env=("-u", "NO_COLOR", f"VISUAL={script}", "EDITOR=false"))
+        t.type("wörld")
+        t.keys("C-b", "C-g")  # the cursor may be anywhere
+        t.wait(lambda s: s.endswith(">>> from the\neditor"), "the editor's text")
+        with open(script + ".got", encoding="utf-8") as file:
+            self.assertEqual(file.read(), "wörld\n")
+        t.type("!")
+        t.wait(lambda s: s.endswith("editor!"), "text behind it")
+        t.keys("Enter")
+        time.sleep(0.1)
+        t.wait_prompt()
+        screen = t.say("/context")
+        self.assertIn("turn 1 assistant", screen)
+        self.assertNotIn("turn 2", screen)
+
+    def test_editor_that_fails(self):
+        t = self.start("-n", "3", env=("-u", "NO_COLOR", "-u", "VISUAL", "EDITOR=false"))
+        t.type("as it was")
+        t.keys("C-g")
+        t.wait_for("error: editor: false: ended with exit code 1")
+        t.wait(lambda s: s.endswith(">>> as it was"), "the line")
+        t.keys("C-c")
+        t.wait_prompt()
+
     def test_paste_is_one_message(self):
         t = self.start("-n", "3")
         t.paste("first line\nsecond line\n/help is not a command here\n")
@@ -223,9 +336,7 @@ class Repl(ToolTest):
         t.type("Tell me a long story.")
         t.keys("Enter")
         t.wait(lambda s: len(s.split("\n")[-1]) > 10 and ">>>" not in s.split("\n")[-1], "an answer")
-        shell = t.tmux("list-panes", "-F", "#{pane_pid}").strip()
-        with open(f"/proc/{shell}/task/{shell}/children", encoding="ascii") as children:
-            os.kill(int(children.read()), signal.SIGTERM)
+        os.kill(t.program_of(t.shell()), signal.SIGTERM)
         self.assertIn(" icanon", t.wait_for("ended 0", 30))
 
     def test_typing_ahead_waits(self):

@@ -1,161 +1,238 @@
 #pragma once
-// Attention of the query heads that share one key/value head.
+// Attention of a run of rows, and the query heads of each, over one key/value head.
 //
-// Pages are taken in order of position. A page's scores are a tile of dot products, its values a
-// weighted sum that starts from the running result; the running maximum and total are corrected
-// once a page. Up to 4 query heads share each load of a key or value. A result depends only on
-// which positions are attended to, never on how many heads share a load.
+// Keys lie transposed in their page, [head_dim][position], so scores and weighted values are the
+// same small product: Q queries x 16 columns, one step of the sum a load of two vectors that all
+// queries share. Every lane is one output, added up in order of the head's dimensions or of the
+// positions, so a result does not depend on what it shares the loads with.
+//
+// Positions are taken in splits of kSplitLen; each starts from nothing, page by page with a running
+// maximum, and splits are merged in order. So one thread may do all of them or several threads one
+// each, with the same bits.
 #include "quant/kernels/matmul.inl"
 
 namespace nibble {
 namespace {
 
-void store_kv(KvType type, const float* x, int64_t n, void* out) noexcept {
+constexpr int64_t kColumns = 2 * kLanes;               // of a small product
+constexpr int kMostQueries = simd::kTile > 1 ? 6 : 2;  // that share a load: what the registers hold
+constexpr int64_t kManyQueries = 8;  // from here on a page is converted to floats once for all
+
+void store_key(KvType type, const float* x, int64_t n, void* slab, int64_t slot) noexcept {
   if (type == KvType::f32) {
-    std::memcpy(out, x, static_cast<size_t>(n) * sizeof(float));
+    auto* out = static_cast<float*>(slab) + slot;  // [n, kKvPageLen]
+    for (int64_t i = 0; i < n; ++i) out[i * kKvPageLen] = x[i];
     return;
   }
-  auto* p = static_cast<uint8_t*>(out);
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) simd::store_f16(p + 2 * i, simd::load(x + i));
-  if (i < n) {
-    uint8_t padded[2 * kLanes];
-    simd::store_f16(padded, load_some(x + i, n - i));
-    std::memcpy(p + 2 * i, padded, static_cast<size_t>(2 * (n - i)));
+  auto* out = static_cast<uint16_t*>(slab) + slot;
+  uint16_t halves[kLanes];
+  for (int64_t i = 0; i < n; i += kLanes) {
+    const int64_t count = at_most(n - i, kLanes);
+    simd::store_f16(halves, count == kLanes ? simd::load(x + i) : load_some(x + i, count));
+    for (int64_t j = 0; j < count; ++j) out[(i + j) * kKvPageLen] = halves[j];
   }
 }
 
-// Scratch: scores [group][kKvPageLen], then maximum, total, correction [group].
-int64_t attend_scratch(int64_t group, int64_t) noexcept {
-  return group * (kKvPageLen + 3);
+void store_value(KvType type, const float* x, int64_t n, void* slab, int64_t slot) noexcept {
+  if (type == KvType::f32) {
+    std::memcpy(static_cast<float*>(slab) + slot * n, x, static_cast<size_t>(n) * sizeof(float));
+    return;
+  }
+  auto* out = static_cast<uint16_t*>(slab) + slot * n;
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) simd::store_f16(out + i, simd::load(x + i));
+  if (i < n) {
+    uint16_t padded[kLanes];
+    simd::store_f16(padded, load_some(x + i, n - i));
+    std::memcpy(out + i, padded, static_cast<size_t>(2 * (n - i)));
+  }
 }
 
-struct AttendState {
-  float* scores;
-  float* peak;
-  float* total;
-  float* correction;
+// What one thread works with: floats.
+struct AttendScratch {
+  int64_t acc_stride;
+  float* tile;        // [max(dim_k, kKvPageLen), kColumns]  keys or values as floats
+  float* scores;      // [queries, kKvPageLen]
+  float* acc;         // [queries, acc_stride]  of this split
+  float* merged;      // [queries, acc_stride]  of the splits before
+  float* peak;        // [queries]  of this split
+  float* total;       // [queries]
+  float* correction;  // [queries]
+  float* merged_peak;
+  float* merged_total;
+
+  // The last use of `next` says how many floats that is.
+  AttendScratch(float* next, int64_t queries, int64_t dim_k, int64_t dim_v)
+      : acc_stride((dim_v + kColumns - 1) / kColumns * kColumns) {
+    const auto take = [&next](int64_t n) {
+      float* p = next;
+      next += n;
+      return p;
+    };
+    tile = take((dim_k > kKvPageLen ? dim_k : kKvPageLen) * kColumns);
+    scores = take(queries * kKvPageLen);
+    acc = take(queries * acc_stride);
+    merged = take(queries * acc_stride);
+    peak = take(queries);
+    total = take(queries);
+    correction = take(queries);
+    merged_peak = take(queries);
+    merged_total = take(queries);
+    end = next;
+  }
+  float* end;
 };
 
-// Positions lo <= p < hi of one page, as offsets into it.
+int64_t attend_scratch(int64_t rows, int64_t group, int64_t dim_k, int64_t dim_v) noexcept {
+  float none = 0;
+  return AttendScratch(&none, rows * group, dim_k, dim_v).end - &none;
+}
+
+// ---- the small product ----
+
+// c[q] [kColumns] = correction[q] * c[q] + sum over k < n of a[q][k] * b[k] [kColumns]; kFresh
+// starts from zero. b is rows of W, b_stride bytes apart.
+template <class W, int Q, bool kFresh>
+inline void multiply(const float* const* a, const uint8_t* b, int64_t b_stride, int64_t n, float* c,
+                     int64_t c_stride, const float* correction) {
+  vf acc[Q][2];
+  for (int q = 0; q < Q; ++q) {
+    for (int v = 0; v < 2; ++v) {
+      acc[q][v] = kFresh
+                      ? simd::zero()
+                      : simd::load(c + q * c_stride + v * kLanes) * simd::broadcast(correction[q]);
+    }
+  }
+  const float* in[Q];
+  for (int q = 0; q < Q; ++q) in[q] = a[q];
+  for (int64_t k = 0; k < n; ++k, b += b_stride) {
+    const vf low = W::load(b);
+    const vf high = W::load(b + kLanes * W::kBytes);
+#pragma GCC unroll simd::kUnroll
+    for (int q = 0; q < Q; ++q) {
+      const vf x = simd::broadcast(in[q][k]);
+      acc[q][0] = simd::fma(x, low, acc[q][0]);
+      acc[q][1] = simd::fma(x, high, acc[q][1]);
+    }
+  }
+  for (int q = 0; q < Q; ++q) {
+    for (int v = 0; v < 2; ++v) simd::store(c + q * c_stride + v * kLanes, acc[q][v]);
+  }
+}
+
+// The same for any number of queries.
+template <class W, bool kFresh>
+inline void multiply_all(const float* const* a, int64_t queries, const uint8_t* b, int64_t b_stride,
+                         int64_t n, float* c, int64_t c_stride, const float* correction) {
+  int64_t q = 0;
+  for (; q + kMostQueries <= queries; q += kMostQueries) {
+    multiply<W, kMostQueries, kFresh>(a + q, b, b_stride, n, c + q * c_stride, c_stride,
+                                      correction + q);
+  }
+  const auto rest = [&]<int Q>() {
+    multiply<W, Q, kFresh>(a + q, b, b_stride, n, c + q * c_stride, c_stride, correction + q);
+  };
+  if constexpr (kMostQueries == 6) {
+    if (queries - q == 5) rest.template operator()<5>();
+    if (queries - q == 4) rest.template operator()<4>();
+    if (queries - q == 3) rest.template operator()<3>();
+    if (queries - q == 2) rest.template operator()<2>();
+  }
+  if (queries - q == 1) rest.template operator()<1>();
+}
+
+// n rows of `columns` <= kColumns elements -> tile [n, kColumns] floats, zeros behind them.
+template <class W>
+inline const uint8_t* as_floats(const uint8_t* b, int64_t b_stride, int64_t n, int64_t columns,
+                                float* tile) {
+  for (int64_t k = 0; k < n; ++k, b += b_stride) {
+    for (int64_t v = 0; v < 2; ++v) {
+      const int64_t count = at_most(columns - v * kLanes, kLanes);
+      const uint8_t* from = b + v * kLanes * W::kBytes;
+      vf x = simd::zero();
+      if (count == kLanes) {
+        x = W::load(from);
+      } else if (count > 0) {
+        x = load_some_of<W>(from, count);
+      }
+      simd::store(tile + k * kColumns + v * kLanes, x);
+    }
+  }
+  return reinterpret_cast<const uint8_t*>(tile);
+}
+
+// ---- one page ----
+
+// Positions lo <= p < hi of one page that some row attends to, as offsets into it.
 struct PageSpan {
-  const uint8_t* keys;
-  const uint8_t* values;
+  const uint8_t* keys;    // [head_dim_k, kKvPageLen]
+  const uint8_t* values;  // [kKvPageLen, head_dim_v]
+  int64_t start;          // position of the page's first
   int64_t lo;
   int64_t hi;
 };
 
-// Dot products of G query heads with P positions from p on; positions past the last repeat it.
-template <class W, int G, int P>
-inline void score_tile(const AttendArgs& a, const PageSpan& page, int64_t g, int64_t p,
-                       float* scores) {
-  static_assert(G * P <= 8);
-  const int64_t dim = a.head_dim_k;
-  const uint8_t* key[P];
-  for (int j = 0; j < P; ++j) {
-    key[j] = page.keys + at_most(p + j, page.hi - 1) * dim * W::kBytes;
-  }
-  const float* q = a.q + g * dim;
-  vf acc[8];
-  for (vf& v : acc) v = simd::zero();
-  int64_t d = 0;
-  for (; d + kLanes <= dim; d += kLanes) {
-#pragma GCC unroll simd::kUnroll
-    for (int j = 0; j < P; ++j) {
-      const vf k = W::load(key[j] + d * W::kBytes);
-#pragma GCC unroll simd::kUnroll
-      for (int i = 0; i < G; ++i) {
-        acc[i * P + j] = simd::fma(k, simd::load(q + i * dim + d), acc[i * P + j]);
-      }
-    }
-  }
-  if (d < dim) {
-#pragma GCC unroll simd::kUnroll
-    for (int j = 0; j < P; ++j) {
-      const vf k = load_some_of<W>(key[j] + d * W::kBytes, dim - d);
-#pragma GCC unroll simd::kUnroll
-      for (int i = 0; i < G; ++i) {
-        acc[i * P + j] = simd::fma(k, load_some(q + i * dim + d, dim - d), acc[i * P + j]);
-      }
-    }
-  }
-  float sums[8];
-  simd::store(sums, simd::sum_each(acc));
-  for (int i = 0; i < G; ++i) {
-    for (int j = 0; j < P && p + j < page.hi; ++j) {
-      scores[(g + i) * kKvPageLen + p + j] = sums[i * P + j];
+constexpr int64_t kTileStride = kColumns * static_cast<int64_t>(sizeof(float));
+
+template <class W>
+inline void page_scores(const AttendArgs& a, const PageSpan& page, const AttendScratch& s,
+                        const float* const* q) {
+  const int64_t queries = a.rows * a.group;
+  constexpr int64_t kStride = kKvPageLen * W::kBytes;
+  for (int64_t p = page.lo / kColumns * kColumns; p < page.hi; p += kColumns) {
+    const uint8_t* keys = page.keys + p * W::kBytes;
+    if (queries >= kManyQueries) {
+      const uint8_t* tile = as_floats<W>(keys, kStride, a.head_dim_k, kColumns, s.tile);
+      multiply_all<FloatF32, true>(q, queries, tile, kTileStride, a.head_dim_k, s.scores + p,
+                                   kKvPageLen, s.correction);
+    } else {
+      multiply_all<W, true>(q, queries, keys, kStride, a.head_dim_k, s.scores + p, kKvPageLen,
+                            s.correction);
     }
   }
 }
 
-template <class W, int G>
-inline void page_scores(const AttendArgs& a, const PageSpan& page, int64_t g, float* scores) {
-  constexpr int kPositions = G == 1 ? 8 : (G == 2 ? 4 : 2);
-  for (int64_t p = page.lo; p < page.hi; p += kPositions) {
-    score_tile<W, G, kPositions>(a, page, g, p, scores);
-  }
-}
-
-// out[g][d ...] = out * correction + sum over positions of weight * value, for G heads and V
-// vectors from element d on; n elements of the last vector exist.
-template <class W, int G, int V>
-inline void value_tile(const AttendArgs& a, const PageSpan& page, const AttendState& s, int64_t g,
-                       int64_t d, int64_t n) {
-  const int64_t dim = a.head_dim_v;
-  vf acc[G][V];
-  for (int i = 0; i < G; ++i) {
-    const float* out = a.out + (g + i) * dim + d;
-    const vf correction = simd::broadcast(s.correction[g + i]);
-    for (int v = 0; v < V; ++v) {
-      const vf old = n < kLanes ? load_some(out, n) : simd::load(out + v * kLanes);
-      acc[i][v] = old * correction;
-    }
-  }
-  for (int64_t p = page.lo; p < page.hi; ++p) {
-    const uint8_t* value = page.values + (p * dim + d) * W::kBytes;
-#pragma GCC unroll simd::kUnroll
-    for (int v = 0; v < V; ++v) {
-      const vf x = n < kLanes ? load_some_of<W>(value, n) : W::load(value + v * kLanes * W::kBytes);
-#pragma GCC unroll simd::kUnroll
-      for (int i = 0; i < G; ++i) {
-        const vf weight = simd::broadcast(s.scores[(g + i) * kKvPageLen + p]);
-        acc[i][v] = simd::fma(weight, x, acc[i][v]);
-      }
-    }
-  }
-  for (int i = 0; i < G; ++i) {
-    float* out = a.out + (g + i) * dim + d;
-    for (int v = 0; v < V; ++v) {
-      if (n < kLanes) {
-        store_some(out, acc[i][v], n);
-      } else {
-        simd::store(out + v * kLanes, acc[i][v]);
-      }
+template <class W>
+inline void page_values(const AttendArgs& a, const PageSpan& page, const AttendScratch& s,
+                        const float* const* weights) {
+  const int64_t queries = a.rows * a.group;
+  const int64_t n = page.hi - page.lo;
+  const int64_t stride = a.head_dim_v * W::kBytes;
+  for (int64_t d = 0; d < a.head_dim_v; d += kColumns) {
+    const uint8_t* values = page.values + page.lo * stride + d * W::kBytes;
+    const int64_t columns = at_most(a.head_dim_v - d, kColumns);
+    if (queries >= kManyQueries || columns < kColumns) {
+      const uint8_t* tile = as_floats<W>(values, stride, n, columns, s.tile);
+      multiply_all<FloatF32, false>(weights, queries, tile, kTileStride, n, s.acc + d, s.acc_stride,
+                                    s.correction);
+    } else {
+      multiply_all<W, false>(weights, queries, values, stride, n, s.acc + d, s.acc_stride,
+                             s.correction);
     }
   }
 }
 
-template <class W, int G>
-inline void page_values(const AttendArgs& a, const PageSpan& page, const AttendState& s,
-                        int64_t g) {
-  int64_t d = 0;
-  for (; d + 2 * kLanes <= a.head_dim_v; d += 2 * kLanes) {
-    value_tile<W, G, 2>(a, page, s, g, d, kLanes);
-  }
-  for (; d < a.head_dim_v; d += kLanes) {
-    value_tile<W, G, 1>(a, page, s, g, d, at_most(a.head_dim_v - d, kLanes));
-  }
+// First position that row attends to, and one past the last.
+inline int64_t row_begin(const AttendArgs& a, int64_t row) {
+  const int64_t begin = a.pos + row + 1 - a.window;
+  return a.window > 0 && begin > 0 ? begin : 0;
+}
+inline int64_t row_end(const AttendArgs& a, int64_t row) {
+  return a.pos + row + 1;
 }
 
-// Scores of one head and page -> weights in their place; updates maximum, total and correction.
-inline void page_softmax(const AttendArgs& a, const PageSpan& page, const AttendState& s,
-                         int64_t g) {
-  float* scores = s.scores + g * kKvPageLen;
-  // Lanes outside of the span stand for positions that are not attended to.
-  for (int64_t p = 0; p < page.lo; ++p) scores[p] = -__builtin_inff();
-  for (int64_t p = page.hi; p < kKvPageLen; ++p) scores[p] = -__builtin_inff();
+// Scores of one query and page -> weights in their place; updates peak, total and correction.
+inline void page_softmax(const AttendArgs& a, const PageSpan& page, const AttendScratch& s,
+                         int64_t query) {
+  float* scores = s.scores + query * kKvPageLen;
+  const int64_t row = query / a.group;
+  const int64_t lo = row_begin(a, row) - page.start;
+  const int64_t hi = row_end(a, row) - page.start;
+  // What the row does not attend to, and what was not computed.
+  for (int64_t p = 0; p < at_most(lo, kKvPageLen); ++p) scores[p] = -__builtin_inff();
+  for (int64_t p = hi > 0 ? hi : 0; p < kKvPageLen; ++p) scores[p] = -__builtin_inff();
   const vf scale = simd::broadcast(a.scale);
-  vf high = simd::broadcast(s.peak[g]);
+  vf high = simd::broadcast(s.peak[query]);
   for (int64_t p = 0; p < kKvPageLen; p += kLanes) {
     vf x = simd::load(scores + p) * scale;
     if (a.softcap > 0) {
@@ -172,59 +249,120 @@ inline void page_softmax(const AttendArgs& a, const PageSpan& page, const Attend
     simd::store(scores + p, weight);
     total = total + weight;
   }
-  float lanes[kLanes];
-  simd::store(lanes, exp(simd::broadcast(s.peak[g] - peak)));
-  s.correction[g] = lanes[0];
-  s.total[g] = s.total[g] * lanes[0] + sum_lanes(total);
-  s.peak[g] = peak;
+  const float correction = exp_of(s.peak[query] - peak);
+  s.correction[query] = correction;
+  s.total[query] = s.total[query] * correction + sum_lanes(total);
+  s.peak[query] = peak;
 }
 
-template <class W, int G>
-inline void attend_page(const AttendArgs& a, const PageSpan& page, const AttendState& s,
-                        int64_t g) {
-  page_scores<W, G>(a, page, g, s.scores);
-  for (int64_t i = g; i < g + G; ++i) page_softmax(a, page, s, i);
-  page_values<W, G>(a, page, s, g);
+// ---- splits ----
+
+constexpr float kNoPeak = -3.0e38f;  // finite, so that the first correction is e^-huge = 0
+
+template <class W>
+inline void attend_split(const AttendArgs& a, int64_t split, const AttendScratch& s) {
+  const int64_t queries = a.rows * a.group;
+  const int64_t begin = row_begin(a, 0);
+  const int64_t end = row_end(a, a.rows - 1);
+  const float* q[kMostAttendQueries];
+  const float* weights[kMostAttendQueries];
+  for (int64_t i = 0; i < queries; ++i) {
+    q[i] = a.q + i / a.group * a.q_stride + i % a.group * a.head_dim_k;
+    s.peak[i] = kNoPeak;
+    s.total[i] = 0.0f;
+  }
+  std::memset(s.acc, 0, static_cast<size_t>(queries * s.acc_stride) * sizeof(float));
+  constexpr int64_t kSplitPages = kSplitLen / kKvPageLen;
+  for (int64_t p = split * kSplitPages; p < (split + 1) * kSplitPages; ++p) {
+    const int64_t start = p * kKvPageLen;
+    if (start >= end || start + kKvPageLen <= begin) continue;
+    const auto* base = static_cast<const uint8_t*>(a.pages[p]);
+    const PageSpan page = {base + a.k_offset, base + a.v_offset, start,
+                           begin > start ? begin - start : 0, at_most(end - start, kKvPageLen)};
+    page_scores<W>(a, page, s, q);
+    for (int64_t i = 0; i < queries; ++i) {
+      page_softmax(a, page, s, i);
+      weights[i] = s.scores + i * kKvPageLen + page.lo;
+    }
+    page_values<W>(a, page, s, weights);
+  }
+}
+
+// to += from, each an unnormalized sum with its peak and total.
+inline void merge(const float* from, float from_peak, float from_total, int64_t n, float* to,
+                  float* to_peak, float* to_total) {
+  const float peak = from_peak > *to_peak ? from_peak : *to_peak;
+  const float old_part = exp_of(*to_peak - peak);
+  const float new_part = exp_of(from_peak - peak);
+  const vf keep = simd::broadcast(old_part);
+  const vf add = simd::broadcast(new_part);
+  map(to, from, n, to, [=](vf x, vf y) { return simd::fma(y, add, x * keep); });
+  *to_total = *to_total * old_part + from_total * new_part;
+  *to_peak = peak;
+}
+
+inline void finish(const float* sum, float total, int64_t n, float* out) {
+  const vf by = simd::broadcast(total);
+  map(sum, sum, n, out, [=](vf v, vf) { return v / by; });
 }
 
 template <class W>
-void attend_typed(const AttendArgs& a, const AttendState& s) {
-  const int64_t first = a.pos_begin / kKvPageLen;
-  for (int64_t p = first; p * kKvPageLen < a.pos_end; ++p) {
-    const auto* base = static_cast<const uint8_t*>(a.pages[p]);
-    const int64_t start = p * kKvPageLen;
-    const PageSpan page = {base + a.k_offset, base + a.v_offset,
-                           a.pos_begin > start ? a.pos_begin - start : 0,
-                           at_most(a.pos_end - start, kKvPageLen)};
-    int64_t g = 0;
-    for (; g + simd::kTile <= a.group; g += simd::kTile) attend_page<W, simd::kTile>(a, page, s, g);
-    if constexpr (simd::kTile > 1) {
-      if (a.group - g == 3) attend_page<W, 3>(a, page, s, g);
-      if (a.group - g == 2) attend_page<W, 2>(a, page, s, g);
-      if (a.group - g == 1) attend_page<W, 1>(a, page, s, g);
+void attend_typed(const AttendArgs& a, const AttendScratch& s) {
+  const int64_t queries = a.rows * a.group;
+  const int64_t first = row_begin(a, 0) / kSplitLen;
+  const int64_t last = (row_end(a, a.rows - 1) - 1) / kSplitLen;
+  for (int64_t i = 0; i < queries; ++i) {
+    s.merged_peak[i] = kNoPeak;
+    s.merged_total[i] = 0.0f;
+  }
+  std::memset(s.merged, 0, static_cast<size_t>(queries * s.acc_stride) * sizeof(float));
+  for (int64_t split = first; split <= last; ++split) {
+    attend_split<W>(a, split, s);
+    for (int64_t i = 0; i < queries; ++i) {
+      merge(s.acc + i * s.acc_stride, s.peak[i], s.total[i], a.head_dim_v,
+            s.merged + i * s.acc_stride, s.merged_peak + i, s.merged_total + i);
     }
+  }
+  for (int64_t i = 0; i < queries; ++i) {
+    finish(s.merged + i * s.acc_stride, s.merged_total[i], a.head_dim_v,
+           a.out + i / a.group * a.out_stride + i % a.group * a.head_dim_v);
   }
 }
 
 void attend(const AttendArgs& a, float* scratch) noexcept {
-  float* rest = scratch + a.group * kKvPageLen;
-  const AttendState s = {scratch, rest, rest + a.group, rest + 2 * a.group};
-  std::memset(a.out, 0, static_cast<size_t>(a.group * a.head_dim_v) * sizeof(float));
-  if (a.pos_begin >= a.pos_end) return;
-  for (int64_t g = 0; g < a.group; ++g) {
-    s.peak[g] = -3.0e38f;  // finite, so that the first correction is e^-huge = 0
-    s.total[g] = 0.0f;
-  }
+  const AttendScratch s(scratch, a.rows * a.group, a.head_dim_k, a.head_dim_v);
   if (a.kv_type == KvType::f16) {
     attend_typed<FloatF16>(a, s);
   } else {
     attend_typed<FloatF32>(a, s);
   }
-  for (int64_t g = 0; g < a.group; ++g) {
-    const vf total = simd::broadcast(s.total[g]);
-    float* out = a.out + g * a.head_dim_v;
-    map(out, out, a.head_dim_v, out, [=](vf v, vf) { return v / total; });
+}
+
+// One row's partial of one split: per head, sum [head_dim_v], peak, total.
+void attend_partial(const AttendArgs& a, int64_t split, float* partial, float* scratch) noexcept {
+  const AttendScratch s(scratch, a.group, a.head_dim_k, a.head_dim_v);
+  if (a.kv_type == KvType::f16) {
+    attend_split<FloatF16>(a, split, s);
+  } else {
+    attend_split<FloatF32>(a, split, s);
   }
+  for (int64_t i = 0; i < a.group; ++i, partial += a.head_dim_v + 2) {
+    std::memcpy(partial, s.acc + i * s.acc_stride, static_cast<size_t>(a.head_dim_v) * 4);
+    partial[a.head_dim_v] = s.peak[i];
+    partial[a.head_dim_v + 1] = s.total[i];
+  }
+}
+
+void attend_merge(const float* partials, int64_t splits, int64_t stride, int64_t head_dim_v,
+                  float* out) noexcept {
+  float peak = kNoPeak;
+  float total = 0.0f;
+  std::memset(out, 0, static_cast<size_t>(head_dim_v) * sizeof(float));
+  for (int64_t i = 0; i < splits; ++i) {
+    const float* p = partials + i * stride;
+    merge(p, p[head_dim_v], p[head_dim_v + 1], head_dim_v, out, &peak, &total);
+  }
+  finish(out, total, head_dim_v, out);
 }
 
 }  // namespace

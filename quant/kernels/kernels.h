@@ -54,24 +54,33 @@ constexpr int64_t kv_type_bytes(KvType t) {
 /// Positions in one page of a SequenceState, and in one step of the attention reduction.
 inline constexpr int64_t kKvPageLen = 64;
 
-/// Attention of one query row for the query heads that share one key/value head.
-/// pages[p] covers positions p*kKvPageLen ...; its key slab starts k_offset bytes into the page,
-/// the value slab v_offset bytes: [kKvPageLen, head_dim_k] and [kKvPageLen, head_dim_v] of kv_type.
-/// The softmax is accumulated page by page in order of position, so it does not depend on where a
-/// prompt was split. Positions outside [pos_begin, pos_end) are not read.
+/// Positions whose attention is summed up on its own before it is merged with what was before.
+inline constexpr int64_t kSplitLen = 256;
+
+/// Rows times heads of one attend() call.
+inline constexpr int64_t kMostAttendQueries = 64;
+
+/// Attention of consecutive rows of one sequence, and of the query heads that share one key/value
+/// head. pages[p] covers positions p*kKvPageLen ...; its key slab starts k_offset bytes into the
+/// page, the value slab v_offset bytes: [head_dim_k, kKvPageLen], transposed, and [kKvPageLen,
+/// head_dim_v] of kv_type. The order of all sums depends on the positions alone: not on how many
+/// rows and heads share a call, nor on who does which split.
 struct AttendArgs {
-  const float* q;  // [group, head_dim_k]
-  float* out;      // [group, head_dim_v]
-  int64_t group;   // query heads of this key/value head
+  const float* q;  // [rows][group, head_dim_k], rows q_stride floats apart
+  int64_t q_stride;
+  float* out;  // [rows][group, head_dim_v], rows out_stride floats apart
+  int64_t out_stride;
+  int64_t rows;   // rows * group <= kMostAttendQueries
+  int64_t group;  // query heads of this key/value head
   int64_t head_dim_k;
   int64_t head_dim_v;
   const void* const* pages;
   int64_t k_offset;
   int64_t v_offset;
-  int64_t pos_begin;  // first position attended to (sliding window)
-  int64_t pos_end;    // one past the last
-  float scale;        // score = scale * dot(q, k)
-  float softcap;      // if > 0: score = softcap * tanh(score / softcap)
+  int64_t pos;     // of the first row; row i attends to positions up to its own, pos + i
+  int64_t window;  // > 0: to the last so many of these
+  float scale;     // score = scale * dot(q, k)
+  float softcap;   // if > 0: score = softcap * tanh(score / softcap)
   KvType kv_type;
 };
 
@@ -116,11 +125,20 @@ struct KernelTable {
   void (*scale)(float* x, int64_t n, float s) noexcept;
   /// x[i] = cap * tanh(x[i] / cap)
   void (*softcap)(float* x, int64_t n, float cap) noexcept;
-  /// Stores n floats as keys or values.
-  void (*store_kv)(KvType, const float* x, int64_t n, void* out) noexcept;
-  /// scratch is attend_scratch(group, head_dim_v) floats, not shared between threads.
+  /// Stores one key [n] or value [n] into its place of a slab (AttendArgs).
+  void (*store_key)(KvType, const float* x, int64_t n, void* slab, int64_t slot) noexcept;
+  void (*store_value)(KvType, const float* x, int64_t n, void* slab, int64_t slot) noexcept;
+  /// scratch is attend_scratch() floats, not shared between threads.
   void (*attend)(const AttendArgs&, float* scratch) noexcept;
-  int64_t (*attend_scratch)(int64_t group, int64_t head_dim_v) noexcept;
+  int64_t (*attend_scratch)(int64_t rows, int64_t group, int64_t head_dim_k,
+                            int64_t head_dim_v) noexcept;
+  /// The same in parts, for one row: positions [split, split + 1) * kSplitLen only. Both are
+  /// nullptr where attend() cannot be divided.
+  /// partial [group][head_dim_v + 2]: what attend_merge takes.
+  void (*attend_partial)(const AttendArgs&, int64_t split, float* partial, float* scratch) noexcept;
+  /// One head's partials of all splits in order, `stride` floats apart -> out [head_dim_v].
+  void (*attend_merge)(const float* partials, int64_t splits, int64_t stride, int64_t head_dim_v,
+                       float* out) noexcept;
 };
 
 /// Every table of this build, best first; `reference` is last and always supported.

@@ -34,9 +34,12 @@ constexpr KernelTable make_table(const char* name, const char* description,
       .add = add,
       .scale = scale,
       .softcap = softcap,
-      .store_kv = store_kv,
+      .store_key = store_key,
+      .store_value = store_value,
       .attend = attend,
       .attend_scratch = attend_scratch,
+      .attend_partial = attend_partial,
+      .attend_merge = attend_merge,
   };
 }
 

@@ -71,6 +71,12 @@ inline vf exp(vf x) {
   return simd::if_less(x, lowest, simd::zero(), p * power);
 }
 
+inline float exp_of(float x) {
+  float lanes[kLanes];
+  simd::store(lanes, exp(simd::broadcast(x)));
+  return lanes[0];
+}
+
 // Cephes: an odd polynomial near zero, 1 - 2 / (e^2|x| + 1) with x's sign elsewhere.
 inline vf tanh(vf x) {
   const vi sign_bit = simd::broadcast32(INT32_MIN);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "quant/block/half.h"
 #include "quant/codec.h"
 #include "quant/kernels/tables.h"
 
@@ -125,62 +126,89 @@ void softcap(float* x, int64_t n, float cap) noexcept {
   for (int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(capped(static_cast<double>(x[i]), cap));
 }
 
-void store_kv(KvType type, const float* x, int64_t n, void* out) noexcept {
+void store_item(KvType type, float x, void* slab, int64_t at) {
   if (type == KvType::f32) {
-    std::memcpy(out, x, static_cast<size_t>(n) * sizeof(float));
-    return;
+    static_cast<float*>(slab)[at] = x;
+  } else {
+    quantize_row(DType::F16, &x, 1, static_cast<uint16_t*>(slab) + at);
   }
-  quantize_row(DType::F16, x, n, out);
 }
 
-// n consecutive elements of a key or value row, at most kValueTile, as floats.
-void load_kv(const AttendArgs& a, int64_t slab, int64_t pos, int64_t dim, int64_t first, int64_t n,
-             float* out) {
-  const int64_t bytes = kv_type_bytes(a.kv_type);
-  const auto* p = static_cast<const uint8_t*>(a.pages[pos / kKvPageLen]) + slab +
-                  ((pos % kKvPageLen) * dim + first) * bytes;
-  dequantize_row(a.kv_type == KvType::f16 ? DType::F16 : DType::F32, p, n, out);
+void store_key(KvType type, const float* x, int64_t n, void* slab, int64_t slot) noexcept {
+  for (int64_t i = 0; i < n; ++i) store_item(type, x[i], slab, i * kKvPageLen + slot);
+}
+
+void store_value(KvType type, const float* x, int64_t n, void* slab, int64_t slot) noexcept {
+  for (int64_t i = 0; i < n; ++i) store_item(type, x[i], slab, slot * n + i);
+}
+
+// Element `at` of the slab of the page that holds pos.
+double load_item(const AttendArgs& a, int64_t pos, int64_t slab, int64_t at) {
+  const auto* p = static_cast<const uint8_t*>(a.pages[pos / kKvPageLen]) + slab;
+  const float x = a.kv_type == KvType::f32
+                      ? reinterpret_cast<const float*>(p)[at]
+                      : block::half_to_float(reinterpret_cast<const uint16_t*>(p)[at]);
+  return static_cast<double>(x);
 }
 
 double score(const AttendArgs& a, const float* q, int64_t pos) {
-  float key[kValueTile];
   double sum = 0;
-  for (int64_t d = 0; d < a.head_dim_k; d += kValueTile) {
-    const int64_t n = a.head_dim_k - d < kValueTile ? a.head_dim_k - d : kValueTile;
-    load_kv(a, a.k_offset, pos, a.head_dim_k, d, n, key);
-    for (int64_t i = 0; i < n; ++i) {
-      sum += static_cast<double>(q[d + i]) * static_cast<double>(key[i]);
-    }
+  for (int64_t d = 0; d < a.head_dim_k; ++d) {
+    sum += static_cast<double>(q[d]) *
+           load_item(a, pos, a.k_offset, d * kKvPageLen + pos % kKvPageLen);
   }
   return capped(sum * static_cast<double>(a.scale), a.softcap);
 }
 
-// Three passes over the scores instead of a buffer of them: maximum, sum, weighted values.
-void attend_head(const AttendArgs& a, const float* q, float* out) {
+// Values d0 .. d0 + n of one head, n <= kValueTile: a page of scores at a time, with a running
+// maximum.
+void attend_values(const AttendArgs& a, const float* q, int64_t begin, int64_t end, int64_t d0,
+                   int64_t n, float* out) {
   double peak = -HUGE_VAL;
-  for (int64_t p = a.pos_begin; p < a.pos_end; ++p) peak = std::fmax(peak, score(a, q, p));
   double total = 0;
-  for (int64_t p = a.pos_begin; p < a.pos_end; ++p) total += std::exp(score(a, q, p) - peak);
-  for (int64_t d = 0; d < a.head_dim_v; d += kValueTile) {
-    const int64_t n = a.head_dim_v - d < kValueTile ? a.head_dim_v - d : kValueTile;
-    double sum[kValueTile] = {};
-    float value[kValueTile];
-    for (int64_t p = a.pos_begin; p < a.pos_end; ++p) {
-      const double weight = std::exp(score(a, q, p) - peak) / total;
-      load_kv(a, a.v_offset, p, a.head_dim_v, d, n, value);
-      for (int64_t i = 0; i < n; ++i) sum[i] += weight * static_cast<double>(value[i]);
+  double sum[kValueTile] = {};
+  while (begin < end) {
+    const int64_t stop = begin / kKvPageLen * kKvPageLen + kKvPageLen < end
+                             ? (begin / kKvPageLen + 1) * kKvPageLen
+                             : end;
+    double scores[kKvPageLen];
+    double highest = peak;
+    for (int64_t p = begin; p < stop; ++p) {
+      scores[p - begin] = score(a, q, p);
+      highest = std::fmax(highest, scores[p - begin]);
     }
-    for (int64_t i = 0; i < n; ++i) out[d + i] = static_cast<float>(sum[i]);
+    const double correction = std::exp(peak - highest);
+    peak = highest;
+    total *= correction;
+    for (int64_t i = 0; i < n; ++i) sum[i] *= correction;
+    for (int64_t p = begin; p < stop; ++p) {
+      const double weight = std::exp(scores[p - begin] - peak);
+      total += weight;
+      for (int64_t i = 0; i < n; ++i) {
+        sum[i] += weight * load_item(a, p, a.v_offset, p % kKvPageLen * a.head_dim_v + d0 + i);
+      }
+    }
+    begin = stop;
   }
+  for (int64_t i = 0; i < n; ++i) out[d0 + i] = static_cast<float>(sum[i] / total);
 }
 
 void attend(const AttendArgs& a, float*) noexcept {
-  for (int64_t g = 0; g < a.group; ++g) {
-    attend_head(a, a.q + g * a.head_dim_k, a.out + g * a.head_dim_v);
+  for (int64_t row = 0; row < a.rows; ++row) {
+    const int64_t end = a.pos + row + 1;
+    const int64_t begin = a.window > 0 && end > a.window ? end - a.window : 0;
+    for (int64_t g = 0; g < a.group; ++g) {
+      const float* q = a.q + row * a.q_stride + g * a.head_dim_k;
+      float* out = a.out + row * a.out_stride + g * a.head_dim_v;
+      for (int64_t d = 0; d < a.head_dim_v; d += kValueTile) {
+        const int64_t n = a.head_dim_v - d < kValueTile ? a.head_dim_v - d : kValueTile;
+        attend_values(a, q, begin, end, d, n, out);
+      }
+    }
   }
 }
 
-int64_t attend_scratch(int64_t, int64_t) noexcept {
+int64_t attend_scratch(int64_t, int64_t, int64_t, int64_t) noexcept {
   return 0;
 }
 
@@ -207,9 +235,12 @@ constinit const KernelTable kernels_reference = {
     .add = add,
     .scale = scale,
     .softcap = softcap,
-    .store_kv = store_kv,
+    .store_key = store_key,
+    .store_value = store_value,
     .attend = attend,
     .attend_scratch = attend_scratch,
+    .attend_partial = nullptr,
+    .attend_merge = nullptr,
 };
 
 }  // namespace nibble

@@ -259,14 +259,13 @@ class Pass {
     const SequenceState& sequence = *row(t).sequence;
     const KvLayout::Layer& at = sequence.layout().layers[layer];
     const KvType type = sequence.layout().type;
-    const int64_t item = kv_type_bytes(type);
     const int64_t slot = row(t).pos % kKvPageLen;
     std::byte* page = sequence.page_of(row(t).pos);
     for (int64_t h = 0; h < spec.n_head_kv; ++h) {
-      kernels_.store_kv(type, k + h * spec.head_dim_k, spec.head_dim_k,
-                        page + at.k_offset + h * at.k_head + slot * spec.head_dim_k * item);
-      kernels_.store_kv(type, v + h * spec.head_dim_v, spec.head_dim_v,
-                        page + at.v_offset + h * at.v_head + slot * spec.head_dim_v * item);
+      kernels_.store_key(type, k + h * spec.head_dim_k, spec.head_dim_k,
+                         page + at.k_offset + h * at.k_head, slot);
+      kernels_.store_value(type, v + h * spec.head_dim_v, spec.head_dim_v,
+                           page + at.v_offset + h * at.v_head, slot);
     }
   }
 
@@ -277,34 +276,57 @@ class Pass {
     }
   }
 
-  /// Units of (row, key/value head), longest first: later rows see more.
+  AttendArgs attend_args(size_t layer, const LayerSpec& spec, int64_t t, int64_t h) noexcept {
+    const int64_t group = spec.n_head / spec.n_head_kv;
+    const SequenceState& sequence = *row(t).sequence;
+    const KvLayout::Layer& at = sequence.layout().layers[layer];
+    AttendArgs args;
+    args.q_stride = spec.n_head * spec.head_dim_k;
+    args.q = ws_.q.data() + t * args.q_stride + h * group * spec.head_dim_k;
+    args.out_stride = spec.n_head * spec.head_dim_v;
+    args.out = ws_.attn.data() + t * args.out_stride + h * group * spec.head_dim_v;
+    args.rows = 1;
+    args.group = group;
+    args.head_dim_k = spec.head_dim_k;
+    args.head_dim_v = spec.head_dim_v;
+    args.pages = sequence.pages();
+    args.k_offset = at.k_offset + h * at.k_head;
+    args.v_offset = at.v_offset + h * at.v_head;
+    args.pos = row(t).pos;
+    args.window = spec.window;
+    args.scale = spec.attn_scale;
+    args.softcap = spec.attn_softcap;
+    args.kv_type = sequence.layout().type;
+    return args;
+  }
+
+  /// Rows [begin, end) of one tile: of one sequence, at consecutive positions.
+  Range attend_tile(int64_t tile, int64_t tile_rows) const noexcept {
+    return {tile * tile_rows, std::min((tile + 1) * tile_rows, n_rows_)};
+  }
+
+  /// Units of (tile of rows, key/value head), longest first: later rows see more.
   void attend(int thread, size_t layer, const LayerSpec& spec, int64_t& phase) noexcept {
     TileCounter& counter = ws_.counters[static_cast<size_t>(phase++)];
-    const int64_t group = spec.n_head / spec.n_head_kv;
-    const int64_t n_units = n_rows_ * spec.n_head_kv;
+    const int64_t tile_rows = attend_rows(spec.n_head / spec.n_head_kv);
+    const int64_t n_tiles = (n_rows_ + tile_rows - 1) / tile_rows;
+    const int64_t n_units = n_tiles * spec.n_head_kv;
     float* scratch = ws_.attend.data() + thread * ws_.attend_stride;
     for (int64_t unit = counter.next(); unit < n_units; unit = counter.next()) {
-      if (cancelled()) return;
-      const int64_t t = n_rows_ - 1 - unit / spec.n_head_kv;
-      const int64_t h = unit % spec.n_head_kv;
-      const SequenceState& sequence = *row(t).sequence;
-      const KvLayout::Layer& at = sequence.layout().layers[layer];
-      AttendArgs args;
-      args.q = ws_.q.data() + (t * spec.n_head + h * group) * spec.head_dim_k;
-      args.out = ws_.attn.data() + (t * spec.n_head + h * group) * spec.head_dim_v;
-      args.group = group;
-      args.head_dim_k = spec.head_dim_k;
-      args.head_dim_v = spec.head_dim_v;
-      args.pages = sequence.pages();
-      args.k_offset = at.k_offset + h * at.k_head;
-      args.v_offset = at.v_offset + h * at.v_head;
-      args.pos_end = row(t).pos + 1;
-      args.pos_begin = spec.window > 0 ? std::max<int64_t>(0, args.pos_end - spec.window) : 0;
-      args.scale = spec.attn_scale;
-      args.softcap = spec.attn_softcap;
-      args.kv_type = sequence.layout().type;
-      kernels_.attend(args, scratch);
+      const Range tile = attend_tile(n_tiles - 1 - unit / spec.n_head_kv, tile_rows);
+      for (int64_t t = tile.begin; t < tile.end;) {
+        if (cancelled()) return;
+        AttendArgs args = attend_args(layer, spec, t, unit % spec.n_head_kv);
+        while (t + args.rows < tile.end && follows(t + args.rows)) ++args.rows;
+        kernels_.attend(args, scratch);
+        t += args.rows;
+      }
     }
+  }
+
+  /// Row t is the next position of the sequence of the row before it.
+  bool follows(int64_t t) const noexcept {
+    return row(t).sequence == row(t - 1).sequence && row(t).pos == row(t - 1).pos + 1;
   }
 
   /// x += post_norm(branch + bias), for this thread's rows.

@@ -10,6 +10,11 @@
 
 namespace nibble {
 
+/// Rows whose attention is computed together, where `group` query heads share a key/value head.
+constexpr int64_t attend_rows(int64_t group) {
+  return group >= 48 ? 1 : 48 / group;
+}
+
 /// Largest widths over all layers.
 struct Widths {
   int64_t q = 0;     // n_head * head_dim_k

@@ -1,4 +1,5 @@
 // Attention of every table against the double-precision reference.
+#include <algorithm>
 #include <memory>
 
 #include "tests/support/catch.h"
@@ -10,6 +11,7 @@ using namespace nibble::test;
 
 namespace {
 
+// The last row attends to [pos_begin, pos_end); the rows before it are one position behind each.
 struct Shape {
   int64_t group;
   int64_t dim_k;
@@ -18,9 +20,10 @@ struct Shape {
   int64_t pos_end;
   float softcap;
   KvType type;
+  int64_t rows = 1;
 };
 
-// Queries, and pages of random keys and values; what is not attended to is NaN.
+// Queries, and pages of random keys and values; what no row attends to is NaN.
 struct Case {
   Shape s;
   std::vector<float> q;
@@ -31,61 +34,97 @@ struct Case {
   double largest_value = 0;
 
   Case(Rng& rng, const Shape& shape, Flush flush = Flush::end) : s(shape) {
-    q = normal(rng, s.group * s.dim_k);
+    q = normal(rng, s.rows * s.group * s.dim_k);
     const int64_t item = kv_type_bytes(s.type);
     v_offset = kKvPageLen * s.dim_k * item;
     const int64_t bytes = v_offset + kKvPageLen * s.dim_v * item;
+    const int64_t first = std::max<int64_t>(0, s.pos_begin - (s.rows - 1));
     for (int64_t start = 0; start < s.pos_end; start += kKvPageLen) {
       buffers.push_back(std::make_unique<GuardedBuffer>(bytes, flush));
       uint8_t* page = buffers.back()->data();
       for (int64_t p = 0; p < kKvPageLen; ++p) {
-        const bool seen = start + p >= s.pos_begin && start + p < s.pos_end;
-        put(rng, page + p * s.dim_k * item, s.dim_k, seen, largest_key);
-        put(rng, page + v_offset + p * s.dim_v * item, s.dim_v, seen, largest_value);
+        const bool seen = start + p >= first && start + p < s.pos_end;
+        reference().store_key(s.type, numbers(rng, s.dim_k, seen, largest_key).data(), s.dim_k,
+                              page, p);
+        reference().store_value(s.type, numbers(rng, s.dim_v, seen, largest_value).data(), s.dim_v,
+                                page + v_offset, p);
       }
       pages.push_back(page);
     }
   }
 
-  void put(Rng& rng, uint8_t* at, int64_t n, bool seen, double& largest) const {
+  static std::vector<float> numbers(Rng& rng, int64_t n, bool seen, double& largest) {
     std::vector<float> x = normal(rng, n);
     for (float& v : x) {
       if (!seen) v = NAN;
       largest = std::max(largest, std::fabs(static_cast<double>(v)) * 1.001);
     }
-    reference().store_kv(s.type, x.data(), n, at);
+    return x;
   }
 
-  std::vector<float> run(const KernelTable& k, int64_t first_head, int64_t heads) const {
-    std::vector<float> out(static_cast<size_t>(heads * s.dim_v), NAN);
-    std::vector<float> scratch(static_cast<size_t>(k.attend_scratch(heads, s.dim_v)));
+  int64_t window() const { return s.pos_begin == 0 ? 0 : s.pos_end - s.pos_begin; }
+
+  AttendArgs args(int64_t first_row, int64_t rows, int64_t first_head, int64_t heads,
+                  float* out) const {
     AttendArgs a;
-    a.q = q.data() + first_head * s.dim_k;
-    a.out = out.data();
+    a.q_stride = s.group * s.dim_k;
+    a.q = q.data() + first_row * a.q_stride + first_head * s.dim_k;
+    a.out = out;
+    a.out_stride = heads * s.dim_v;
+    a.rows = rows;
     a.group = heads;
     a.head_dim_k = s.dim_k;
     a.head_dim_v = s.dim_v;
     a.pages = pages.data();
     a.k_offset = 0;
     a.v_offset = v_offset;
-    a.pos_begin = s.pos_begin;
-    a.pos_end = s.pos_end;
+    a.pos = s.pos_end - s.rows + first_row;
+    a.window = window();
     a.scale = 1.0f / std::sqrt(static_cast<float>(s.dim_k));
     a.softcap = s.softcap;
     a.kv_type = s.type;
-    k.attend(a, scratch.data());
+    return a;
+  }
+
+  // out [rows, heads, dim_v]
+  std::vector<float> run(const KernelTable& k, int64_t first_row, int64_t rows, int64_t first_head,
+                         int64_t heads) const {
+    std::vector<float> out(static_cast<size_t>(rows * heads * s.dim_v), NAN);
+    std::vector<float> scratch(
+        static_cast<size_t>(k.attend_scratch(rows, heads, s.dim_k, s.dim_v)));
+    k.attend(args(first_row, rows, first_head, heads, out.data()), scratch.data());
     return out;
   }
-  std::vector<float> run(const KernelTable& k) const { return run(k, 0, s.group); }
+  std::vector<float> run(const KernelTable& k) const { return run(k, 0, s.rows, 0, s.group); }
 
-  // A score's error is at most dim_k / 8 + 6 roundings of sum |q k| times scale, and 6 more ulp for
+  // One row, each split on its own, then merged.
+  std::vector<float> run_in_parts(const KernelTable& k, int64_t row) const {
+    std::vector<float> out(static_cast<size_t>(s.group * s.dim_v), NAN);
+    std::vector<float> scratch(static_cast<size_t>(k.attend_scratch(1, s.group, s.dim_k, s.dim_v)));
+    const AttendArgs a = args(row, 1, 0, s.group, nullptr);
+    const int64_t first =
+        window() == 0 ? 0 : std::max<int64_t>(0, a.pos + 1 - window()) / kSplitLen;
+    const int64_t splits = a.pos / kSplitLen + 1 - first;
+    const int64_t stride = s.group * (s.dim_v + 2);
+    std::vector<float> partials(static_cast<size_t>(splits * stride));
+    for (int64_t i = splits - 1; i >= 0; --i) {
+      k.attend_partial(a, first + i, partials.data() + i * stride, scratch.data());
+    }
+    for (int64_t g = 0; g < s.group; ++g) {
+      k.attend_merge(partials.data() + g * (s.dim_v + 2), splits, stride, s.dim_v,
+                     out.data() + g * s.dim_v);
+    }
+    return out;
+  }
+
+  // A score's error is at most dim_k + 6 roundings of sum |q k| times scale, and 6 more ulp for
   // the cap; e^x turns an absolute error d of its argument into a relative one of about d, and adds
-  // 2 ulp; a weight passes one correction (3 roundings) a page and one division. Then n products
-  // are added: n roundings. All of it is relative to sums of weights of 1 times the largest value,
-  // and counts twice, in numerator and denominator.
+  // 2 ulp; a weight passes one correction (3 roundings) a page, three a split and one division.
+  // Then n products are added: n roundings. All of it is relative to sums of weights of 1 times the
+  // largest value, and counts twice, in numerator and denominator.
   double bound() const {
     double size = 0;
-    for (int64_t g = 0; g < s.group; ++g) {
+    for (int64_t g = 0; g < s.rows * s.group; ++g) {
       double sum = 0;
       for (int64_t d = 0; d < s.dim_k; ++d) {
         sum += std::fabs(static_cast<double>(q[static_cast<size_t>(g * s.dim_k + d)]));
@@ -93,20 +132,23 @@ struct Case {
       size = std::max(size, sum * largest_key / std::sqrt(static_cast<double>(s.dim_k)));
     }
     const auto n = static_cast<double>(s.pos_end - s.pos_begin);
-    const double score = (static_cast<double>(s.dim_k) / 8 + 12) * size;
+    const double score = (static_cast<double>(s.dim_k) + 12) * size;
     const double pages_passed = n / kKvPageLen + 2;
-    return 0x1p-24 * 2 * (score + 4 + 4 * pages_passed + n) * largest_value;
+    return 0x1p-24 * 2 * (score + 4 + 5 * pages_passed + n) * largest_value;
   }
 };
 
 const Shape kShapes[] = {
-    {3, 64, 64, 0, 1, 0, KvType::f16},     {3, 64, 64, 0, 63, 0, KvType::f16},
-    {3, 64, 64, 0, 64, 0, KvType::f16},    {3, 64, 64, 0, 65, 0, KvType::f32},
-    {1, 64, 64, 5, 130, 0, KvType::f16},   {2, 64, 64, 64, 128, 0, KvType::f32},
-    {4, 256, 256, 0, 200, 0, KvType::f16}, {4, 256, 256, 100, 611, 50, KvType::f16},
-    {5, 80, 80, 127, 129, 0, KvType::f32}, {7, 96, 128, 3, 100, 30, KvType::f16},
-    {8, 7, 5, 0, 70, 0, KvType::f16},      {9, 13, 33, 1, 2, 0, KvType::f32},
-    {6, 128, 128, 63, 64, 0, KvType::f16}, {16, 64, 64, 0, 300, 0, KvType::f32},
+    {3, 64, 64, 0, 1, 0, KvType::f16},       {3, 64, 64, 0, 63, 0, KvType::f16},
+    {3, 64, 64, 0, 64, 0, KvType::f16},      {3, 64, 64, 0, 65, 0, KvType::f32},
+    {1, 64, 64, 5, 130, 0, KvType::f16},     {2, 64, 64, 64, 128, 0, KvType::f32},
+    {4, 256, 256, 0, 200, 0, KvType::f16},   {4, 256, 256, 100, 611, 50, KvType::f16},
+    {5, 80, 80, 127, 129, 0, KvType::f32},   {7, 96, 128, 3, 100, 30, KvType::f16},
+    {8, 7, 5, 0, 70, 0, KvType::f16},        {9, 13, 33, 1, 2, 0, KvType::f32},
+    {6, 128, 128, 63, 64, 0, KvType::f16},   {16, 64, 64, 0, 300, 0, KvType::f32},
+    {3, 64, 64, 0, 16, 0, KvType::f16, 16},  {3, 64, 64, 0, 300, 0, KvType::f16, 16},
+    {1, 80, 72, 0, 270, 0, KvType::f16, 33}, {4, 256, 256, 600, 1111, 0, KvType::f16, 12},
+    {2, 24, 40, 70, 90, 20, KvType::f32, 5}, {3, 64, 64, 255, 258, 0, KvType::f32, 3},
 };
 
 }  // namespace
@@ -130,15 +172,23 @@ TEST_CASE("attention is within the derived bound of the reference", "[kernels]")
   }
 }
 
-TEST_CASE("a head's attention does not depend on the heads it shares loads with", "[kernels]") {
+TEST_CASE("a head's attention does not depend on what it shares loads with", "[kernels]") {
   Rng rng(22);
   for (const Shape& shape : kShapes) {
     const Case c(rng, shape);
     for (const KernelTable* k : tables()) {
       const std::vector<float> together = c.run(*k);
-      for (int64_t g = 0; g < shape.group; ++g) {
-        const auto begin = together.begin() + g * shape.dim_v;
-        CHECK(same_bits(c.run(*k, g, 1), std::vector<float>(begin, begin + shape.dim_v)));
+      for (int64_t row = 0; row < shape.rows; ++row) {
+        const auto begin = together.begin() + row * shape.group * shape.dim_v;
+        const std::vector<float> want(begin, begin + shape.group * shape.dim_v);
+        INFO(k->name << " row " << row << " of " << shape.rows << ", positions " << shape.pos_begin
+                     << ".." << shape.pos_end);
+        CHECK(same_bits(c.run(*k, row, 1, 0, shape.group), want));
+        if (k->attend_partial != nullptr) CHECK(same_bits(c.run_in_parts(*k, row), want));
+        for (int64_t g = 0; g < shape.group; ++g) {
+          const auto head = want.begin() + g * shape.dim_v;
+          CHECK(same_bits(c.run(*k, row, 1, g, 1), std::vector<float>(head, head + shape.dim_v)));
+        }
       }
     }
   }
@@ -155,19 +205,13 @@ TEST_CASE("attention reads its positions only, wherever the pages lie", "[kernel
   }
 }
 
-TEST_CASE("attention to one position is its value, to none is zero", "[kernels]") {
+TEST_CASE("attention to one position is its value", "[kernels]") {
   Rng rng(24);
-  Shape shape = {2, 16, 16, 70, 71, 0, KvType::f32};
-  const Case one(rng, shape);
+  const Case one(rng, {2, 16, 16, 70, 71, 0, KvType::f32});
   for (const KernelTable* k : tables()) {
     const std::vector<float> out = one.run(*k);
     const auto* page = static_cast<const uint8_t*>(one.pages[1]) + one.v_offset;
     for (int g = 0; g < 2; ++g) CHECK(std::memcmp(out.data() + 16 * g, page + 6 * 64, 64) == 0);
-  }
-  shape.pos_begin = 71;
-  const Case none(rng, shape);
-  for (const KernelTable* k : tables()) {
-    for (const float v : none.run(*k)) CHECK(v == 0.0f);
   }
 }
 
@@ -179,8 +223,9 @@ TEST_CASE("attention survives scores far apart", "[kernels]") {
     Case c(rng, shape);
     auto* page =
         static_cast<uint8_t*>(const_cast<void*>(c.pages[static_cast<size_t>(winner / 64)]));
-    auto* key = reinterpret_cast<float*>(page) + winner % 64 * 64;
-    for (int64_t d = 0; d < 64; ++d) key[d] = 1e4f * c.q[static_cast<size_t>(d)];
+    std::vector<float> key;
+    for (const float x : c.q) key.push_back(1e4f * x);
+    reference().store_key(KvType::f32, key.data(), 64, page, winner % 64);
     const float* value = reinterpret_cast<float*>(page + c.v_offset) + winner % 64 * 64;
     for (const KernelTable* k : tables()) {
       const std::vector<float> out = c.run(*k);

@@ -217,13 +217,20 @@ TEST_CASE("stored halves are those of the codec, to the bit", "[kernels]") {
   }
   for (const KernelTable* k : tables()) {
     std::vector<uint16_t> out(x.size());
-    k->store_kv(KvType::f16, x.data(), static_cast<int64_t>(x.size()), out.data());
+    k->store_value(KvType::f16, x.data(), static_cast<int64_t>(x.size()), out.data(), 0);
     size_t wrong = 0;
     for (size_t i = 0; i < x.size(); ++i) wrong += out[i] != block::float_to_half(x[i]) ? 1 : 0;
     INFO(k->name);
     CHECK(wrong == 0);
+    // A key is spread: one element every kKvPageLen.
+    std::vector<uint16_t> slab(x.size() * static_cast<size_t>(kKvPageLen));
+    k->store_key(KvType::f16, x.data(), static_cast<int64_t>(x.size()), slab.data(), 5);
+    for (size_t i = 0; i < x.size(); ++i) {
+      wrong += slab[i * static_cast<size_t>(kKvPageLen) + 5] != out[i] ? 1 : 0;
+    }
+    CHECK(wrong == 0);
     std::vector<float> copy(x.size());
-    k->store_kv(KvType::f32, x.data(), static_cast<int64_t>(x.size()), copy.data());
+    k->store_value(KvType::f32, x.data(), static_cast<int64_t>(x.size()), copy.data(), 0);
     CHECK(same_bits(copy, x));
   }
 }
@@ -246,8 +253,10 @@ TEST_CASE("functions of float rows touch nothing beyond them", "[kernels]") {
         k->add(x.as<float>(), y.as<float>(), n);
         k->scale(x.as<float>(), n, 2.0f);
         k->softcap(x.as<float>(), n, 5.0f);
-        k->store_kv(KvType::f16, x.as<float>(), n, half.data());
-        k->store_kv(KvType::f32, x.as<float>(), n, out.data());
+        k->store_value(KvType::f16, x.as<float>(), n, half.data(), 0);
+        k->store_value(KvType::f32, x.as<float>(), n, out.data(), 0);
+        GuardedBuffer keys(n * kKvPageLen * 2, flush);
+        k->store_key(KvType::f16, x.as<float>(), n, keys.data(), kKvPageLen - 1);
         CHECK(std::memcmp(out.data(), x.data(), static_cast<size_t>(n) * 4) == 0);
       }
     }

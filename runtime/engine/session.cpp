@@ -55,6 +55,7 @@ struct Session::Impl {
     const int64_t n_logits = all_logits ? n : 1;
     have_logits = false;
     workspace.reserve(engine->model(), engine->kernels(), team.size(), n, n_logits, 0);
+    workspace.reserve_splits(engine->model(), n, state.length() + n);
     state.reserve(n);
     rows.clear();
     for (int64_t i = 0; i < n; ++i) {

@@ -122,6 +122,7 @@ class Pass {
     const Matrix* wo[] = {&w[Role::attn_output]};
     const int64_t width = spec.n_head * spec.head_dim_v;
     for (int64_t t = mine.begin; t < mine.end; ++t) {
+      if (divides_attention()) merge_splits(t, spec);
       prepare(t, n_rows_, ws_.attn.data() + t * width, width, wo);
     }
     team_.barrier();
@@ -300,7 +301,54 @@ class Pass {
     return args;
   }
 
-  /// Rows [begin, end) of one tile: of one sequence, at consecutive positions.
+  /// Splits of a row's positions that hold something it attends to.
+  Range splits(const LayerSpec& spec, int64_t t) const noexcept {
+    const int64_t end = row(t).pos + 1;
+    const int64_t begin = spec.window > 0 && end > spec.window ? end - spec.window : 0;
+    return {begin / kSplitLen, (end - 1) / kSplitLen + 1};
+  }
+
+  bool divides_attention() const noexcept {
+    return ws_.n_splits > 0 && n_rows_ <= kSplitRows && kernels_.attend_partial != nullptr;
+  }
+
+  /// Partials of row t and key/value head h: [n_splits][group, head_dim_v + 2]
+  float* partials(const LayerSpec& spec, int64_t t, int64_t h) const noexcept {
+    const int64_t group = spec.n_head / spec.n_head_kv;
+    return ws_.partials.data() +
+           (t * spec.n_head_kv + h) * ws_.n_splits * group * (spec.head_dim_v + 2);
+  }
+
+  /// Units of (row, key/value head, split).
+  void attend_splits(int thread, size_t layer, const LayerSpec& spec,
+                     TileCounter& counter) noexcept {
+    const int64_t stride = spec.n_head / spec.n_head_kv * (spec.head_dim_v + 2);
+    const int64_t n_units = n_rows_ * spec.n_head_kv * ws_.n_splits;
+    float* scratch = ws_.attend.data() + thread * ws_.attend_stride;
+    for (int64_t unit = counter.next(); unit < n_units; unit = counter.next()) {
+      if (cancelled()) return;
+      const int64_t split = unit % ws_.n_splits;
+      const int64_t h = unit / ws_.n_splits % spec.n_head_kv;
+      const int64_t t = unit / ws_.n_splits / spec.n_head_kv;
+      const Range needed = splits(spec, t);
+      if (split < needed.begin || split >= needed.end) continue;
+      kernels_.attend_partial(attend_args(layer, spec, t, h), split,
+                              partials(spec, t, h) + split * stride, scratch);
+    }
+  }
+
+  void merge_splits(int64_t t, const LayerSpec& spec) noexcept {
+    const int64_t group = spec.n_head / spec.n_head_kv;
+    const int64_t stride = group * (spec.head_dim_v + 2);
+    const Range needed = splits(spec, t);
+    for (int64_t h = 0; h < spec.n_head; ++h) {
+      const float* from =
+          partials(spec, t, h / group) + needed.begin * stride + h % group * (spec.head_dim_v + 2);
+      kernels_.attend_merge(from, needed.end - needed.begin, stride, spec.head_dim_v,
+                            ws_.attn.data() + (t * spec.n_head + h) * spec.head_dim_v);
+    }
+  }
+
   Range attend_tile(int64_t tile, int64_t tile_rows) const noexcept {
     return {tile * tile_rows, std::min((tile + 1) * tile_rows, n_rows_)};
   }
@@ -308,6 +356,7 @@ class Pass {
   /// Units of (tile of rows, key/value head), longest first: later rows see more.
   void attend(int thread, size_t layer, const LayerSpec& spec, int64_t& phase) noexcept {
     TileCounter& counter = ws_.counters[static_cast<size_t>(phase++)];
+    if (divides_attention()) return attend_splits(thread, layer, spec, counter);
     const int64_t tile_rows = attend_rows(spec.n_head / spec.n_head_kv);
     const int64_t n_tiles = (n_rows_ + tile_rows - 1) / tile_rows;
     const int64_t n_units = n_tiles * spec.n_head_kv;

@@ -76,6 +76,18 @@ int64_t Workspace::bytes(const Model& model, const KernelTable& kernels, int n_t
               n_threads * (align16(w.input) + attend_floats(model, kernels)));
 }
 
+void Workspace::reserve_splits(const Model& model, int64_t n_rows, int64_t n_positions) {
+  n_splits = 0;
+  if (n_rows > kSplitRows || n_positions <= kSplitLen) return;
+  const int64_t splits = (n_positions + kSplitLen - 1) / kSplitLen;
+  int64_t most = 0;
+  for (const LayerSpec& s : model.config.layers) {
+    most = std::max(most, s.n_head * (s.head_dim_v + 2));
+  }
+  partials.reserve(kSplitRows * splits * most);
+  n_splits = splits;
+}
+
 void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_threads,
                         int64_t n_rows, int64_t n_logits, int64_t n_hidden) {
   const ModelConfig& config = model.config;

@@ -15,6 +15,10 @@ constexpr int64_t attend_rows(int64_t group) {
   return group >= 48 ? 1 : 48 / group;
 }
 
+/// Batches of up to so many rows have too few units of attention to go round: each row's positions
+/// are divided as well.
+inline constexpr int64_t kSplitRows = 4;
+
 /// Largest widths over all layers.
 struct Widths {
   int64_t q = 0;     // n_head * head_dim_k
@@ -32,6 +36,9 @@ struct Workspace {
   /// Errors: out_of_memory.
   void reserve(const Model&, const KernelTable&, int n_threads, int64_t n_rows, int64_t n_logits,
                int64_t n_hidden);
+  /// For batches of up to kSplitRows rows at positions below n_positions, so that their attention
+  /// can be divided; without it, it is not. Errors: out_of_memory.
+  void reserve_splits(const Model&, int64_t n_rows, int64_t n_positions);
   /// What reserve would hold, for the memory plan.
   static int64_t bytes(const Model&, const KernelTable&, int n_threads, int64_t n_rows,
                        int64_t n_logits);
@@ -52,11 +59,13 @@ struct Workspace {
   Buffer<float> hidden;                    // [n_hidden, embd]
   Buffer<float> row;                       // [threads, row_stride]  one normed row a thread
   Buffer<float> attend;                    // [threads, attend_stride]
+  Buffer<float> partials;                  // [rows, n_head_kv, splits][group, head_dim_v + 2]
   std::vector<Buffer<float>> cos_sin;      // a RopeSpec: [rows, dim/2, 2]
   std::vector<std::vector<double>> freqs;  // a RopeSpec: [dim/2], radians a position
   std::vector<int64_t> logit_rows;         // batch rows with logits, in order
   int64_t row_stride = 0;
   int64_t attend_stride = 0;
+  int64_t n_splits = 0;  // that partials has room for, of each row
 
   /// Phases of a layer whose tiles are dealt out: qkv, attention, output, gate and up, down.
   static constexpr size_t kPhasesPerLayer = 5;

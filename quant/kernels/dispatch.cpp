@@ -13,24 +13,52 @@ namespace {
 
 // Best first; a new instruction set is one more row.
 constexpr const KernelTable* kTables[] = {
+#if defined(NIBBLE_ISA_AVX512)
+    &kernels_avx512,
+#endif
+#if defined(NIBBLE_ISA_AVXVNNI)
+    &kernels_avxvnni,
+#endif
 #if defined(NIBBLE_ISA_AVX2)
     &kernels_avx2,
 #endif
-    &kernels_baseline,
-    &kernels_reference,
+    &kernels_baseline, &kernels_reference,
 };
 constexpr int kTableCount = static_cast<int>(sizeof(kTables) / sizeof(kTables[0]));
 
 #if defined(__x86_64__)
-// Bits of XCR0: the system saves XMM (1) and YMM (2) state.
-constexpr uint64_t kXmmYmmState = 0x6;
+// Bits of XCR0, the registers whose state the system saves: XMM and YMM; those and what AVX-512
+// adds.
+constexpr uint64_t kYmmState = 0x6;
+constexpr uint64_t kZmmState = 0xe6;
 
-uint64_t read_xcr0() noexcept {
+bool system_saves(uint64_t state) noexcept {
   uint32_t low = 0;
   uint32_t high = 0;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (static_cast<uint64_t>(high) << 32) | low;
+  return (((static_cast<uint64_t>(high) << 32) | low) & state) == state;
 }
+
+struct Cpuid {
+  uint32_t eax = 0;
+  uint32_t ebx = 0;
+  uint32_t ecx = 0;
+  uint32_t edx = 0;
+  Cpuid(uint32_t leaf, uint32_t subleaf) {
+    if (__get_cpuid_count(leaf, subleaf, &eax, &ebx, &ecx, &edx) == 0) *this = Cpuid();
+  }
+
+ private:
+  Cpuid() = default;
+};
+
+constexpr bool has(uint32_t word, uint32_t bits) {
+  return (word & bits) == bits;
+}
+
+constexpr uint32_t kLeaf7Avx512 = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+constexpr uint32_t kLeaf7EcxVnni = 1 << 11;     // AVX512_VNNI
+constexpr uint32_t kLeaf7Eax1AvxVnni = 1 << 4;  // AVX-VNNI, subleaf 1
 #endif
 
 }  // namespace
@@ -39,22 +67,21 @@ bool cpu_runs_anything() noexcept {
   return true;
 }
 
-bool cpu_runs_avx2() noexcept {
 #if defined(__x86_64__)
-  uint32_t eax = 0;
-  uint32_t ebx = 0;
-  uint32_t ecx = 0;
-  uint32_t edx = 0;
-  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0) return false;
-  constexpr uint32_t kLeaf1 = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C;
-  if ((ecx & kLeaf1) != kLeaf1) return false;
-  if ((read_xcr0() & kXmmYmmState) != kXmmYmmState) return false;
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-  return (ebx & bit_AVX2) != 0;
-#else
-  return false;
-#endif
+bool cpu_runs_avx2() noexcept {
+  return has(Cpuid(1, 0).ecx, bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C) &&
+         system_saves(kYmmState) && has(Cpuid(7, 0).ebx, bit_AVX2);
 }
+
+bool cpu_runs_avxvnni() noexcept {
+  return cpu_runs_avx2() && has(Cpuid(7, 1).eax, kLeaf7Eax1AvxVnni);
+}
+
+bool cpu_runs_avx512() noexcept {
+  return cpu_runs_avx2() && system_saves(kZmmState) && has(Cpuid(7, 0).ebx, kLeaf7Avx512) &&
+         has(Cpuid(7, 0).ecx, kLeaf7EcxVnni);
+}
+#endif
 
 const KernelTable* const* all_kernels(int* count) noexcept {
   *count = kTableCount;

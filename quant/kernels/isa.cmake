@@ -7,12 +7,18 @@ function(nibble_isa name)
   string(TOUPPER ${name} upper)
   target_compile_definitions(nibble_quant PRIVATE NIBBLE_ISA_${upper}=1)  # its row in dispatch.cpp
   # No exceptions: the unwinder's weak reference would be a second exported symbol.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND ISA_FLAGS -Wno-maybe-uninitialized)  # g++ 12's AVX-512 header warns of itself
+  endif()
   set_source_files_properties(${PROJECT_SOURCE_DIR}/quant/kernels/isa_${name}.cpp
     TARGET_DIRECTORY nibble_quant PROPERTIES COMPILE_OPTIONS "${ISA_FLAGS};-fno-exceptions;-fno-math-errno")
 endfunction()
 
 # baseline: the same algorithms over plain C++, for whatever CPU the rest is compiled for.
 nibble_isa(baseline FLAGS -O3 -Wno-psabi)
+# Each of the others was run on such a CPU before it was added here.
 if(NIBBLE_ISA AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   nibble_isa(avx2 FLAGS -mavx2 -mfma -mf16c -O3)
+  nibble_isa(avxvnni FLAGS -mavx2 -mfma -mf16c -mavxvnni -O3)
+  nibble_isa(avx512 FLAGS -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -O3)
 endif()

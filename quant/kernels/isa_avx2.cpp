@@ -1,6 +1,6 @@
-// AVX2 + FMA + F16C: the kernels over simd_avx2.h. Exports kernels_avx2 and nothing else.
+// AVX2 + FMA + F16C. Exports kernels_avx2 and nothing else.
 // clang-format off
-#include "quant/kernels/simd_avx2.h"  // first: the primitives
+#include "quant/kernels/dot_avx2.h"  // first: the primitives
 #include "quant/kernels/kernels.inl"
 // clang-format on
 

@@ -8,6 +8,8 @@ extern const KernelTable kernels_reference;
 extern const KernelTable kernels_baseline;
 #if defined(__x86_64__)
 extern const KernelTable kernels_avx2;
+extern const KernelTable kernels_avxvnni;
+extern const KernelTable kernels_avx512;
 #endif
 
 /// Row r of w as floats, by the exact decoder: the entry of every table.
@@ -17,5 +19,7 @@ void dequantize_matrix_row(const Matrix& w, int64_t r, float* out) noexcept;
 /// under a system that does not save the upper halves of its registers does not count.
 bool cpu_runs_anything() noexcept;
 bool cpu_runs_avx2() noexcept;
+bool cpu_runs_avxvnni() noexcept;
+bool cpu_runs_avx512() noexcept;
 
 }  // namespace nibble

@@ -1,6 +1,9 @@
 // Between a file's blocks and the planes of R16k4. A Packing<Block> says what one type's codes and
 // factors are; the rest is common. Codes travel as 8 words of 4 bytes, word j holding columns
 // 4j .. 4j+3 of a block of 32.
+//
+// Where a shifted word is or-ed to another it is named first: g++ 12 with -fsanitize=undefined
+// compiles `x |= (f(w[j])) << j` wrongly.
 #include "quant/packed.h"
 
 #include <cstring>
@@ -52,7 +55,8 @@ void get_fifth_bits(const uint8_t* qh, Words& w) {
 void set_fifth_bits(uint8_t* qh, const Words& w) {
   uint32_t bits = 0;
   for (int j = 0; j < 8; ++j) {
-    bits |= ((w[j] >> 4 & bytes_of(1)) * 0x01020408u >> 24) << 4 * j;
+    const uint32_t four = (w[j] >> 4 & bytes_of(1)) * 0x01020408u >> 24;
+    bits |= four << 4 * j;
   }
   write32(qh, bits);
 }
@@ -298,13 +302,19 @@ struct CodePlanes {
     if constexpr (kRecipe.pair) {
       for (int h = 0; h < 2; ++h) {
         uint32_t x = 0;
-        for (int s = 0; s < 4; ++s) x |= (w[4 * h + s] >> kPairShift & bytes_of(3)) << 2 * s;
+        for (int s = 0; s < 4; ++s) {
+          const uint32_t bits = w[4 * h + s] >> kPairShift & bytes_of(3);
+          x |= bits << 2 * s;
+        }
         write32(pair + b * 128 + 64 * h + 4 * r, x);
       }
     }
     if constexpr (kRecipe.bit) {
       uint32_t x = 0;
-      for (int j = 0; j < 8; ++j) x |= (w[j] >> kBitShift & bytes_of(1)) << j;
+      for (int j = 0; j < 8; ++j) {
+        const uint32_t bits = w[j] >> kBitShift & bytes_of(1);
+        x |= bits << j;
+      }
       write32(bit + b * 64 + 4 * r, x);
     }
     if constexpr (kRecipe.byte) {

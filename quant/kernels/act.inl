@@ -116,7 +116,7 @@ inline void quantize_block(const float* x, float peak, int8_t* q, ActFactor* fac
   factor->sums[0] = static_cast<int16_t>(first);
   factor->sums[1] = static_cast<int16_t>(second);
   factor->scale = peak / 127.0f;
-  factor->scaled_sum = factor->scale * static_cast<float>(first + second);
+  factor->scaled_sum = factor->scale * static_cast<float>(factor->sums[0] + factor->sums[1]);
 }
 
 // What a block of the first plane lost, at most half its scale each, into the second.

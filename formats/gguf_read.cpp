@@ -181,11 +181,12 @@ void GgufReader::read_array(MetaValue& value, const std::string& where) {
     return;
   }
   std::vector<uint64_t> offsets;
-  offsets.reserve(value.count);
+  offsets.reserve(value.count + 1);
   for (uint64_t i = 0; i < value.count; ++i) {
     offsets.push_back(in_.pos());
     (void)in_.read_string(where);
   }
+  offsets.push_back(in_.pos());
   value.strings = StringArray(out_.bytes_.data(), std::move(offsets));
 }
 

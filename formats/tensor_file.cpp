@@ -9,8 +9,8 @@
 namespace nibble {
 
 std::string_view StringArray::operator[](size_t i) const noexcept {
-  const std::byte* at = base_ + offsets_[i];
-  return as_text({at + sizeof(uint64_t), load_le<uint64_t>(at)});
+  const uint64_t begin = offsets_[i] + sizeof(uint64_t);
+  return as_text({base_ + begin, offsets_[i + 1] - begin});
 }
 
 TensorFile::TensorFile() = default;

@@ -35,19 +35,22 @@ enum class MetaType : uint32_t {
   f64 = 12,
 };
 
-/// Array of strings inside the file; element i is found without scanning from the start.
+/// Array of strings inside the file; element i is found without scanning from the start. Lengths
+/// follow from the offsets: the file's own were checked once and are not read again, so a file that
+/// changes under the map changes characters, never bounds.
 class StringArray {
  public:
   StringArray() = default;
+  /// offsets [size + 1], from base: of each element's 8-byte length, and of what follows the last.
   StringArray(const std::byte* base, std::vector<uint64_t> offsets)
       : base_(base), offsets_(std::move(offsets)) {}
-  size_t size() const noexcept { return offsets_.size(); }
+  size_t size() const noexcept { return offsets_.empty() ? 0 : offsets_.size() - 1; }
   /// The bytes of element i, as the file has them (any bytes, not necessarily UTF-8).
   std::string_view operator[](size_t i) const noexcept;
 
  private:
   const std::byte* base_ = nullptr;
-  std::vector<uint64_t> offsets_;  // of each element's 8-byte length, from base_
+  std::vector<uint64_t> offsets_;
 };
 
 /// One key of the file. Scalars are held as bits; strings and arrays as views.

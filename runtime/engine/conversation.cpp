@@ -56,7 +56,14 @@ void Conversation::add_assistant(std::string text, std::vector<int32_t> tokens) 
   sampled_.push_back(std::move(tokens));
 }
 
+void Conversation::check_has_answer() const {
+  if (messages_.empty() || messages_.back().role != "assistant") {
+    fail(ErrorCode::bad_argument, "conversation: there is no answer to continue");
+  }
+}
+
 void Conversation::extend_assistant(std::string_view text, const std::vector<int32_t>& tokens) {
+  check_has_answer();
   std::string whole = messages_.back().content + std::string(text);
   std::vector<int32_t> ids = sampled_.back();
   if (ids.empty() && !messages_.back().content.empty()) {
@@ -129,15 +136,17 @@ int64_t Conversation::reserved(int64_t n_ctx) const noexcept {
 }
 
 std::vector<int32_t> Conversation::fit(int64_t n_ctx, bool continues, DropReport* report) {
+  Conversation rest = *this;  // turns leave only when it is known that what remains fits
   const auto count = [&] {
-    return continues ? render_continuation() : render(messages_.size(), true);
+    return continues ? rest.render_continuation() : rest.render(rest.messages_.size(), true);
   };
   std::vector<int32_t> ids = count();
   const int64_t before = static_cast<int64_t>(ids.size());
   DropReport dropped;
   for (;;) {
-    const size_t oldest = messages_.empty() ? 0 : oldest_turn_length();
-    const bool may_drop = oldest < messages_.size() && options_.overflow == OverflowPolicy::drop;
+    const size_t oldest = rest.messages_.empty() ? 0 : rest.oldest_turn_length();
+    const bool may_drop =
+        oldest < rest.messages_.size() && options_.overflow == OverflowPolicy::drop;
     // An answer that goes on may have used the room that was reserved for it.
     const int64_t room = continues && !may_drop ? n_ctx - 1 : n_ctx - reserved(n_ctx);
     if (static_cast<int64_t>(ids.size()) <= room) break;
@@ -146,19 +155,26 @@ std::vector<int32_t> Conversation::fit(int64_t n_ctx, bool continues, DropReport
                   fmt::format("context: expected at most {} tokens ({} less {} for the answer), "
                               "got {}",
                               room, n_ctx, n_ctx - room, ids.size()),
-                  oldest < messages_.size()
+                  oldest < rest.messages_.size()
                       ? "clear the conversation, let old turns be dropped or raise the context size"
                       : "shorten the message, reserve less or raise the context size");
     }
-    messages_.erase(messages_.begin(), messages_.begin() + static_cast<std::ptrdiff_t>(oldest));
-    sampled_.erase(sampled_.begin(), sampled_.begin() + static_cast<std::ptrdiff_t>(oldest));
+    rest.drop_first(oldest);
     ids = count();
     dropped.turns += 1;
     dropped.messages += static_cast<int64_t>(oldest);
     dropped.tokens = before - static_cast<int64_t>(ids.size());
   }
+  messages_ = std::move(rest.messages_);
+  sampled_ = std::move(rest.sampled_);
   if (report != nullptr) *report = dropped;
   return ids;
+}
+
+void Conversation::drop_first(size_t n) {
+  const auto count = static_cast<std::ptrdiff_t>(n);
+  messages_.erase(messages_.begin(), messages_.begin() + count);
+  sampled_.erase(sampled_.begin(), sampled_.begin() + count);
 }
 
 std::vector<int32_t> Conversation::prompt(int64_t n_ctx, DropReport* report) {
@@ -175,9 +191,7 @@ std::vector<int32_t> Conversation::render_continuation() const {
 }
 
 std::vector<int32_t> Conversation::continuation(int64_t n_ctx, DropReport* report) {
-  if (messages_.empty() || messages_.back().role != "assistant") {
-    fail(ErrorCode::bad_argument, "conversation: there is no answer to continue");
-  }
+  check_has_answer();
   return fit(n_ctx, true, report);
 }
 

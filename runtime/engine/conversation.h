@@ -48,7 +48,7 @@ class Conversation {
   void add_user(std::string text);
   /// An answer, also a partial one. tokens: as sampled; empty if not known.
   void add_assistant(std::string text, std::vector<int32_t> tokens = {});
-  /// Appends to the last message, which is an answer, what continuing it gave.
+  /// Appends to the last message what continuing it gave. Errors: bad_argument (it is no answer).
   void extend_assistant(std::string_view text, const std::vector<int32_t>& tokens);
   void pop_last();  // the last message
   void clear();     // keeps the system prompt
@@ -57,7 +57,8 @@ class Conversation {
   void set_options(const ConversationOptions& options) { options_ = options; }
 
   /// Tokens of the whole conversation with the generation prompt, fitting into n_ctx - reserve.
-  /// With OverflowPolicy::drop, oldest turns leave (messages() shrinks too) and report says so.
+  /// With OverflowPolicy::drop, oldest turns leave (messages() shrinks too) and report says so;
+  /// after an error all are still there.
   /// Errors: context_full (one turn alone does not fit, or policy error: both numbers),
   /// bad_argument (the template refuses the roles: its own words).
   std::vector<int32_t> prompt(int64_t n_ctx, DropReport* report);
@@ -74,6 +75,8 @@ class Conversation {
   std::vector<int32_t> render(size_t end, bool generation_prompt) const;
   std::vector<int32_t> render_continuation() const;
   size_t oldest_turn_length() const noexcept;
+  void drop_first(size_t n);
+  void check_has_answer() const;
   int64_t system_tokens() const;
   /// Drops turns until the rest fits; the last turn stays.
   std::vector<int32_t> fit(int64_t n_ctx, bool continues, DropReport* report);

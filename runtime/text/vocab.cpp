@@ -99,9 +99,9 @@ std::vector<TokenType> read_types(const Metadata& meta, size_t n_vocab) {
     }
     return types;
   }
+  if (value == nullptr) return types;
+  if (value->type == MetaType::array) check_length(meta, key, n_vocab, value->count);
   const std::optional<std::vector<int64_t>> items = meta.get_ints(key);
-  if (!items) return types;
-  check_length(meta, key, n_vocab, items->size());
   for (size_t i = 0; i < n_vocab; ++i) set(i, (*items)[i]);
   return types;
 }
@@ -203,8 +203,8 @@ std::vector<float> read_scores(const Metadata& meta, size_t n_vocab) {
     scores.resize(n_vocab);
     std::memcpy(scores.data(), value->items.data(), n_vocab * sizeof(float));
   } else {
+    if (value->type == MetaType::array) check_length(meta, key, n_vocab, value->count);
     scores = meta.get_floats(key).value();
-    check_length(meta, key, n_vocab, scores.size());
   }
   const auto bad =
       std::find_if(scores.begin(), scores.end(), [](float s) { return std::isnan(s); });

@@ -40,6 +40,7 @@ class ToyMetadata {
       const uint64_t size = text.size();
       bytes.append(reinterpret_cast<const char*>(&size), sizeof size).append(text);
     }
+    offsets.push_back(bytes.size());
     MetaValue value = make(key, MetaType::array);
     value.item_type = MetaType::string;
     value.count = texts.size();

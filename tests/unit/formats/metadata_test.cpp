@@ -171,3 +171,23 @@ TEST_CASE("metadata built by hand is found before and after indexing") {
   REQUIRE(meta.build_index() != nullptr);
   CHECK(*meta.build_index() == "3");
 }
+
+TEST_CASE("a length that changes under the map moves no bound", "[metadata]") {
+  GgufBytes f;
+  f.header(3, 0, 1);
+  f.array("words", 8, 2);
+  f.string("ab", "first");
+  f.string("cde", "second");
+  std::vector<std::byte> bytes(f.bytes.begin(), f.bytes.end());
+  const TensorFile file = open_tensor_memory(bytes, "file.gguf");
+  const StringArray* words = file.meta().get_strings("words");
+  REQUIRE(words != nullptr);
+  REQUIRE(words->size() == 2);
+  CHECK((*words)[1] == "cde");
+  // What another process may do to the file: both lengths become enormous.
+  const auto first = reinterpret_cast<const std::byte*>((*words)[0].data()) - bytes.data();
+  std::fill_n(bytes.begin() + first - 8, 8, std::byte{0xff});
+  std::fill_n(bytes.begin() + first + 2, 8, std::byte{0xff});
+  CHECK((*words)[0] == "ab");
+  CHECK((*words)[1] == "cde");
+}

@@ -189,3 +189,33 @@ TEST_CASE("a model without a template keeps no conversation", "[model]") {
   const auto engine = Engine::open(path);
   CHECK(error_of([&] { Conversation chat(engine); }) == ErrorCode::unsupported);
 }
+
+TEST_CASE("a turn that cannot fit leaves the conversation whole", "[model]") {
+  NIBBLE_MODEL_OR_SKIP(path, test::kSmolLM2);
+  Conversation chat(Engine::open(path));
+  for (int i = 0; i < 3; ++i) {
+    chat.add_user("Tell me something.");
+    chat.add_assistant("Something.");
+  }
+  std::string longest;
+  for (int i = 0; i < 400; ++i) longest += "word ";
+  chat.add_user(longest);
+  CHECK(error_of([&] { (void)chat.prompt(256, nullptr); }) == ErrorCode::context_full);
+  CHECK(chat.messages().size() == 7);
+  DropReport report;
+  (void)chat.prompt(600, &report);  // fits once old turns are gone
+  CHECK(report.turns > 0);
+  CHECK(chat.messages().size() == static_cast<size_t>(7 - report.messages));
+}
+
+TEST_CASE("only an answer can be continued", "[model]") {
+  NIBBLE_MODEL_OR_SKIP(path, test::kSmolLM2);
+  Conversation chat(Engine::open(path));
+  CHECK(error_of([&] { chat.extend_assistant("x", {}); }) == ErrorCode::bad_argument);
+  chat.add_user("Hello");
+  CHECK(error_of([&] { chat.extend_assistant("x", {}); }) == ErrorCode::bad_argument);
+  CHECK(chat.messages().back().content == "Hello");
+  chat.add_assistant("Good");
+  chat.extend_assistant(" day", {});
+  CHECK(chat.messages().back().content == "Good day");
+}

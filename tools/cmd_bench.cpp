@@ -186,7 +186,8 @@ int run(const Command& self, std::span<const std::string> args) {
 
   const Terminal terminal = Terminal::detect();
   Interrupt interrupt;
-  const OpenedModel model = open_model(name, model_options, terminal, interrupt);
+  const OpenedModel model =
+      open_model(name, model_options, tests.front().n_threads, terminal, interrupt);
   ContextOptions context;
   context.n_batch = context.n_ubatch = options.n_ubatch;
   context.type_k = options.type_k;

@@ -93,7 +93,8 @@ int chat_with(const ChatSettings& settings, const std::string& name) {
   const Terminal terminal = Terminal::detect();
   Interrupt interrupt;
   const bool interactive = can_edit_lines(terminal);
-  const OpenedModel model = open_model(name, settings.model, terminal, interrupt);
+  const OpenedModel model =
+      open_model(name, settings.model, settings.context.n_threads, terminal, interrupt);
   const std::string folder = settings.no_history ? "" : state_folder();
   HistoryFile history(folder.empty() ? "" : folder + "/history");
   const std::unique_ptr<LineSource> input = make_input(interactive, terminal, interrupt, &history);

@@ -103,7 +103,7 @@ int run(const Command& self, std::span<const std::string> args) {
 
   const Terminal terminal = Terminal::detect();
   Interrupt interrupt;
-  const OpenedModel model = open_model(name, model_options, terminal, interrupt);
+  const OpenedModel model = open_model(name, model_options, context.n_threads, terminal, interrupt);
   std::vector<int32_t> ids = options.tokens;
   if (options.text) {
     ids = model.engine->tokenizer().encode(*options.text, !options.no_bos, options.special);

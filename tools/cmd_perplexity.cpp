@@ -52,7 +52,7 @@ int run(const Command& self, std::span<const std::string> args) {
 
   const Terminal terminal = Terminal::detect();
   Interrupt interrupt;
-  const OpenedModel model = open_model(name, model_options, terminal, interrupt);
+  const OpenedModel model = open_model(name, model_options, context.n_threads, terminal, interrupt);
   const Tokenizer& tokenizer = model.engine->tokenizer();
   const std::vector<int32_t> ids = tokenizer.encode(text, true, false);
   check_size(ids.size(), context.n_ctx);

@@ -76,7 +76,7 @@ int run(const Command& self, std::span<const std::string> args) {
 
   const Terminal terminal = Terminal::detect();
   Interrupt interrupt;
-  const OpenedModel model = open_model(name, model_options, terminal, interrupt);
+  const OpenedModel model = open_model(name, model_options, context.n_threads, terminal, interrupt);
   Session session = open_session(model, context);
   const SamplerOptions sampler_settings = sampler_options(sampling, model.engine->sampling());
   const std::string ignored = ignored_sampling_note(model.engine->sampling());

@@ -52,7 +52,7 @@ void rethrow_open_error(const Error& error) {
   throw CommandError(exit_code_of_open(error.code()), error.message(), error.hint());
 }
 
-OpenedModel open_model(const std::string& name_or_path, const ModelOptions& options,
+OpenedModel open_model(const std::string& name_or_path, const ModelOptions& options, int n_threads,
                        const Terminal& terminal, Interrupt& interrupt) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
@@ -62,6 +62,8 @@ OpenedModel open_model(const std::string& name_or_path, const ModelOptions& opti
   Progress progress(terminal, "Loading", "B");
   EngineOptions engine_options;
   engine_options.isa = options.isa;
+  engine_options.repack = options.repack;
+  engine_options.n_threads = n_threads;
   engine_options.cancel = &interrupt.token();
   engine_options.on_progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
   try {

@@ -23,8 +23,9 @@ struct OpenedModel {
 std::string take_model_name(const ModelOptions& options, std::vector<std::string>* positionals,
                             const char* command);
 
+/// n_threads rearrange the weights; 0: what suits the machine.
 /// Errors: CommandError (model, interrupted, memory).
-OpenedModel open_model(const std::string& name_or_path, const ModelOptions& options,
+OpenedModel open_model(const std::string& name_or_path, const ModelOptions& options, int n_threads,
                        const Terminal& terminal, Interrupt& interrupt);
 
 /// A file and its tokenizer, without the model: works for architectures nibble does not run.

@@ -70,6 +70,9 @@ void add_model_options(CommandLine& line, ModelOptions* out) {
             fmt::format("kernels to use, default the best for this CPU: {}", kernel_names()),
             OptionGroup::advanced,
             [=](Text flag, Text text) { out->isa = checked_isa(flag, text); }});
+  line.add({"-nr,--no-repack", "",
+            "read the weights as the file has them: opens sooner, runs slower",
+            OptionGroup::advanced, [=](Text, Text) { out->repack = false; }});
 }
 
 void add_context_options(CommandLine& line, ContextOptions* out) {

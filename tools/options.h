@@ -20,6 +20,7 @@ class CommandLine;
 struct ModelOptions {
   std::string model;  // path, or the name of a file in the model folder
   std::string isa;    // kernel table by name
+  bool repack = true;
 };
 
 struct ContextOptions {

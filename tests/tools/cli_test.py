@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 from support import (FullPipe, GEMMA3, NIBBLE, SMOLLM2, ToolTest, gguf, main, model, require, run,
                      wait_for_handlers, with_sampling)
@@ -211,6 +212,13 @@ class Logits(ToolTest):
         # A shorter prompt gives the same rows, bit for bit.
         self.ok("logits", "-m", M, "--tokens", "504,3575", "-o", path)
         self.assertEqual(read_npy(path)[1], rows[:2])
+
+    def test_no_repack(self):
+        """Weights as the file has them give the same bits."""
+        files = [self.path("packed.npy"), self.path("file.npy")]
+        for path, flags in zip(files, ([], ["--no-repack"])):
+            self.ok("logits", "-m", M, "--tokens", "504,3575,282", "-o", path, *flags)
+        self.assertEqual(*(Path(f).read_bytes() for f in files))
 
     def test_text(self):
         self.assertEqual(self.top("-m", M, "-p", "The capital of France is", "--top", "1")[0][0],

@@ -111,7 +111,15 @@ int32_t SpmTokenizer::find_mergeable(std::string_view text) const noexcept {
 }
 
 std::vector<int32_t> SpmTokenizer::encode(std::span<const TextSpan> spans, bool add_special) const {
-  const JoinedText joined(spans);
+  // A U+2581 of the text is a space before anything is looked for, runs of spaces included.
+  std::vector<std::string> folded(spans.size());
+  std::vector<TextSpan> folded_spans(spans.begin(), spans.end());
+  for (size_t i = 0; i < spans.size(); ++i) {
+    if (spans[i].text.find(kSpaceMark) == std::string_view::npos) continue;
+    fold_spaces(spans[i].text, folded[i]);
+    folded_spans[i].text = folded[i];
+  }
+  const JoinedText joined(folded_spans);
   std::vector<int32_t> out;
   out.reserve(joined.text().size() / 4 + 2);
   if (add_special && add_bos_) out.push_back(bos_);
@@ -127,9 +135,8 @@ std::vector<int32_t> SpmTokenizer::encode(std::span<const TextSpan> spans, bool 
 
 // What is merged: spaces stand for U+2581 (TextTable folds them), so usually the text as it is.
 std::string_view SpmTokenizer::normalize(std::string_view text, std::string& to) const {
-  const bool has_mark = text.find(kSpaceMark) != std::string_view::npos;
-  if (!has_mark && !add_space_prefix_ && !remove_extra_spaces_) return text;
-  fold_spaces(text, to);
+  if (!add_space_prefix_ && !remove_extra_spaces_) return text;
+  to = text;
   if (remove_extra_spaces_) {
     const auto same_space = [](char a, char b) { return a == ' ' && b == ' '; };
     to.erase(std::unique(to.begin(), to.end(), same_space), to.end());

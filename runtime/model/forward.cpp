@@ -1,6 +1,8 @@
 // One parallel region a forward. Every thread runs the same sequence of phases and meets the others
 // at a barrier between them; inside a phase, rows of the batch are dealt out evenly and tiles of
-// weight rows are taken from a counter. Nothing here depends on who computes what.
+// weight rows are taken from a counter. A batch of one row has nothing to deal out: every thread
+// does the work on rows itself, in memory of its own, which is quicker than to wait for another.
+// Nothing here depends on who computes what.
 #include "runtime/model/forward.h"
 
 #include <algorithm>
@@ -47,6 +49,7 @@ class Pass {
         ws_(ws),
         rows_(rows),
         n_rows_(static_cast<int64_t>(rows.size())),
+        each_alone_(rows.size() == 1),
         cancel_(cancel) {
     for (TileCounter& c : ws.counters) c.reset();
     ws.logit_rows.clear();
@@ -85,11 +88,11 @@ class Pass {
   // ---- phases ----
 
   void embed(int thread) noexcept {
-    const Range mine = share(n_rows_, thread);
+    const Range mine = rows_of(thread, n_rows_);
     for (size_t r = 0; r < config_.ropes.size(); ++r) {
       const int64_t half = config_.ropes[r].dim / 2;
       for (int64_t t = mine.begin; t < mine.end; ++t) {
-        float* out = ws_.cos_sin[r].data() + t * 2 * half;  // [half, 2]
+        float* out = ws_.cos_sin[r].data() + slot(thread, t) * 2 * half;  // [half, 2]
         const double pos = static_cast<double>(row(t).pos);
         for (int64_t i = 0; i < half; ++i) {
           const double angle = pos * ws_.freqs[r][static_cast<size_t>(i)];
@@ -99,7 +102,7 @@ class Pass {
       }
     }
     for (int64_t t = mine.begin; t < mine.end; ++t) {
-      float* x = x_row(t);
+      float* x = x_row(thread, t);
       kernels_.dequantize_row(model_.weights.model[Role::token_embd], row(t).token, x);
       if (config_.embed_scale != 1.0f) kernels_.scale(x, config_.n_embd, config_.embed_scale);
     }
@@ -109,25 +112,29 @@ class Pass {
                  int64_t& phase) noexcept {
     const Matrix* qkv[] = {&w[Role::attn_q], &w[Role::attn_k], &w[Role::attn_v]};
     norm_rows(thread, w.vector(Role::attn_norm), qkv);
-    team_.barrier();
+    rows_are_done();
     const Product products[] = {
         {qkv[0], ws_.q.data()}, {qkv[1], ws_.k.data()}, {qkv[2], ws_.v.data()}};
-    matmul(products, n_rows_, phase);
+    matmul(thread, products, n_rows_, phase);
     team_.barrier();
-    const Range mine = share(n_rows_, thread);
-    for (int64_t t = mine.begin; t < mine.end; ++t) place_row(t, layer, spec, w);
+    place(thread, layer, spec, w);
     team_.barrier();
     attend(thread, layer, spec, phase);
     team_.barrier();
     const Matrix* wo[] = {&w[Role::attn_output]};
     const int64_t width = spec.n_head * spec.head_dim_v;
+    const Range mine = rows_of(thread, n_rows_);
     for (int64_t t = mine.begin; t < mine.end; ++t) {
-      if (divides_attention()) merge_splits(t, spec);
-      prepare(t, n_rows_, ws_.attn.data() + t * width, width, wo);
+      const float* attended = ws_.attn.data() + t * width;  // [n_head, head_dim_v]
+      if (divides_attention()) {
+        merge_splits(t, spec, scratch_row(thread));
+        attended = scratch_row(thread);
+      }
+      prepare(thread, t, n_rows_, attended, width, wo);
     }
-    team_.barrier();
+    rows_are_done();
     const Product out[] = {{wo[0], ws_.branch.data()}};
-    matmul(out, n_rows_, phase);
+    matmul(thread, out, n_rows_, phase);
     team_.barrier();
     add_branch(thread, w.vector(Role::attn_output_bias), w.vector(Role::attn_post_norm));
   }
@@ -137,20 +144,21 @@ class Pass {
     // The rows of add_branch and norm_rows are the same thread's: no barrier between them.
     const Matrix* gate_up[] = {&w[Role::ffn_gate], &w[Role::ffn_up]};
     norm_rows(thread, w.vector(Role::ffn_norm), gate_up);
-    team_.barrier();
+    rows_are_done();
     const Product products[] = {{gate_up[0], ws_.gate.data()}, {gate_up[1], ws_.up.data()}};
-    matmul(products, n_rows_, phase);
+    matmul(thread, products, n_rows_, phase);
     team_.barrier();
     const Matrix* down[] = {&w[Role::ffn_down]};
-    const Range mine = share(n_rows_, thread);
+    const Range mine = rows_of(thread, n_rows_);
+    float* gated = scratch_row(thread);  // [n_ff]
     for (int64_t t = mine.begin; t < mine.end; ++t) {
-      float* gate = ws_.gate.data() + t * spec.n_ff;  // [n_ff]
-      kernels_.glu(spec.activation, gate, ws_.up.data() + t * spec.n_ff, spec.n_ff, gate);
-      prepare(t, n_rows_, gate, spec.n_ff, down);
+      kernels_.glu(spec.activation, ws_.gate.data() + t * spec.n_ff, ws_.up.data() + t * spec.n_ff,
+                   spec.n_ff, gated);
+      prepare(thread, t, n_rows_, gated, spec.n_ff, down);
     }
-    team_.barrier();
+    rows_are_done();
     const Product out[] = {{down[0], ws_.branch.data()}};
-    matmul(out, n_rows_, phase);
+    matmul(thread, out, n_rows_, phase);
     team_.barrier();
     add_branch(thread, nullptr, w.vector(Role::ffn_post_norm));
   }
@@ -159,21 +167,22 @@ class Pass {
     const LayerWeights& w = model_.weights.model;
     const int64_t n_embd = config_.n_embd;
     const Matrix* head[] = {&w[Role::output]};
-    team_.barrier();  // rows of the last add_branch are read by other threads now
+    rows_are_done();  // those of the last add_branch are read by other threads now
     const int64_t n_logits = static_cast<int64_t>(ws_.logit_rows.size());
-    const Range mine = share(n_logits, thread);
+    const Range mine = rows_of(thread, n_logits);
     for (int64_t s = mine.begin; s < mine.end; ++s) {
       float* normed = scratch_row(thread);
-      kernels_.rms_norm(x_row(ws_.logit_rows[static_cast<size_t>(s)]), w.vector(Role::output_norm),
-                        n_embd, config_.norm_eps, normed);
-      prepare(s, n_logits, normed, n_embd, head);
+      kernels_.rms_norm(x_row(thread, ws_.logit_rows[static_cast<size_t>(s)]),
+                        w.vector(Role::output_norm), n_embd, config_.norm_eps, normed);
+      prepare(thread, s, n_logits, normed, n_embd, head);
     }
     if (thread == 0) write_hidden();
-    team_.barrier();
+    rows_are_done();
     const Product product[] = {{head[0], ws_.logits.data()}};
-    if (n_logits > 0) matmul(product, n_logits, phase);
+    if (n_logits > 0) matmul(thread, product, n_logits, phase);
     team_.barrier();
-    for (int64_t s = mine.begin; s < mine.end; ++s) {
+    const Range finished = share(n_logits, thread);
+    for (int64_t s = finished.begin; s < finished.end; ++s) {
       float* logits = ws_.logits.data() + s * config_.n_vocab;
       if (config_.logit_scale != 1.0f) {
         kernels_.scale(logits, config_.n_vocab, config_.logit_scale);
@@ -188,30 +197,29 @@ class Pass {
 
   /// x -> norm -> matmul input, for this thread's rows.
   void norm_rows(int thread, const float* weight, std::span<const Matrix* const> users) noexcept {
-    const Range mine = share(n_rows_, thread);
+    const Range mine = rows_of(thread, n_rows_);
     float* normed = scratch_row(thread);
     for (int64_t t = mine.begin; t < mine.end; ++t) {
-      kernels_.rms_norm(x_row(t), weight, config_.n_embd, config_.norm_eps, normed);
-      prepare(t, n_rows_, normed, config_.n_embd, users);
+      kernels_.rms_norm(x_row(thread, t), weight, config_.n_embd, config_.norm_eps, normed);
+      prepare(thread, t, n_rows_, normed, config_.n_embd, users);
     }
   }
 
   /// Row t of the `tokens` rows of a matmul's input, in every layout that one of the users wants.
-  void prepare(int64_t t, int64_t tokens, const float* x, int64_t n,
+  void prepare(int thread, int64_t t, int64_t tokens, const float* x, int64_t n,
                std::span<const Matrix* const> users) noexcept {
     bool done[2] = {false, false};
     for (const Matrix* user : users) {
       const ActLayout layout = kernels_.act_layout(user->type);
       bool& is_done = done[layout == ActLayout::q8 ? 1 : 0];
-      if (!is_done) {
-        kernels_.prepare_act(layout, x, n, act(layout), t, tokens);
-      }
+      if (!is_done) kernels_.prepare_act(layout, x, n, act(thread, layout), t, tokens);
       is_done = true;
     }
   }
 
   /// out [tokens, w.rows] for every product; tiles go to whoever is free.
-  void matmul(std::span<const Product> products, int64_t tokens, int64_t& phase) noexcept {
+  void matmul(int thread, std::span<const Product> products, int64_t tokens,
+              int64_t& phase) noexcept {
     TileCounter& counter = ws_.counters[static_cast<size_t>(phase++)];
     const Tiling tiling = {tokens >= kManyTokens ? kManyRows : kFewRows,
                            (tokens + kPanelTokens - 1) / kPanelTokens};
@@ -225,7 +233,7 @@ class Pass {
       const Matrix& w = *products[i].w;
       MatmulArgs args;
       args.w = w;
-      args.act = act(kernels_.act_layout(w.type));
+      args.act = act(thread, kernels_.act_layout(w.type));
       args.tokens = tokens;
       args.row_begin = at / tiling.panels * tiling.rows;
       args.row_end = std::min(args.row_begin + tiling.rows, w.rows);
@@ -238,36 +246,59 @@ class Pass {
   }
 
   /// Biases, query/key norms, rotation; keys and values into the sequence.
-  void place_row(int64_t t, size_t layer, const LayerSpec& spec, const LayerWeights& w) noexcept {
-    const int64_t n_q = spec.n_head * spec.head_dim_k;
-    const int64_t n_k = spec.n_head_kv * spec.head_dim_k;
-    const int64_t n_v = spec.n_head_kv * spec.head_dim_v;
-    float* q = ws_.q.data() + t * n_q;  // [n_head, head_dim_k]
-    float* k = ws_.k.data() + t * n_k;  // [n_head_kv, head_dim_k]
-    float* v = ws_.v.data() + t * n_v;  // [n_head_kv, head_dim_v]
-    if (const float* bias = w.vector(Role::attn_q_bias)) kernels_.add(q, bias, n_q);
-    if (const float* bias = w.vector(Role::attn_k_bias)) kernels_.add(k, bias, n_k);
-    if (const float* bias = w.vector(Role::attn_v_bias)) kernels_.add(v, bias, n_v);
-    norm_heads(q, spec.n_head, spec.head_dim_k, w.vector(Role::attn_q_norm));
-    norm_heads(k, spec.n_head_kv, spec.head_dim_k, w.vector(Role::attn_k_norm));
+  void place(int thread, size_t layer, const LayerSpec& spec, const LayerWeights& w) noexcept {
+    if (each_alone_) {
+      const Range heads = share(spec.n_head_kv, thread);
+      place_heads(thread, 0, heads, layer, spec, w);
+      return;
+    }
+    const Range mine = share(n_rows_, thread);
+    for (int64_t t = mine.begin; t < mine.end; ++t) {
+      place_heads(thread, t, {0, spec.n_head_kv}, layer, spec, w);
+    }
+  }
+
+  /// Key/value heads of row t, and the query heads of each.
+  void place_heads(int thread, int64_t t, Range heads, size_t layer, const LayerSpec& spec,
+                   const LayerWeights& w) noexcept {
+    const int64_t n = heads.end - heads.begin;
+    if (n == 0) return;
+    const int64_t group = spec.n_head / spec.n_head_kv;
+    const int64_t first_q = heads.begin * group * spec.head_dim_k;
+    const int64_t first_k = heads.begin * spec.head_dim_k;
+    const int64_t first_v = heads.begin * spec.head_dim_v;
+    // q [n * group, head_dim_k], k [n, head_dim_k], v [n, head_dim_v]
+    float* q = ws_.q.data() + t * spec.n_head * spec.head_dim_k + first_q;
+    float* k = ws_.k.data() + t * spec.n_head_kv * spec.head_dim_k + first_k;
+    float* v = ws_.v.data() + t * spec.n_head_kv * spec.head_dim_v + first_v;
+    add_bias(q, w.vector(Role::attn_q_bias), first_q, n * group * spec.head_dim_k);
+    add_bias(k, w.vector(Role::attn_k_bias), first_k, n * spec.head_dim_k);
+    add_bias(v, w.vector(Role::attn_v_bias), first_v, n * spec.head_dim_v);
+    norm_heads(q, n * group, spec.head_dim_k, w.vector(Role::attn_q_norm));
+    norm_heads(k, n, spec.head_dim_k, w.vector(Role::attn_k_norm));
     if (spec.rope >= 0) {
       const size_t r = static_cast<size_t>(spec.rope);
       const RopeSpec& rope = config_.ropes[r];
-      const float* cos_sin = ws_.cos_sin[r].data() + t * rope.dim;
-      kernels_.rope(q, spec.n_head, spec.head_dim_k, rope.dim, cos_sin, rope.kind);
-      kernels_.rope(k, spec.n_head_kv, spec.head_dim_k, rope.dim, cos_sin, rope.kind);
+      const float* cos_sin = ws_.cos_sin[r].data() + slot(thread, t) * rope.dim;
+      kernels_.rope(q, n * group, spec.head_dim_k, rope.dim, cos_sin, rope.kind);
+      kernels_.rope(k, n, spec.head_dim_k, rope.dim, cos_sin, rope.kind);
     }
     const SequenceState& sequence = *row(t).sequence;
     const KvLayout::Layer& at = sequence.layout().layers[layer];
     const KvType type = sequence.layout().type;
-    const int64_t slot = row(t).pos % kKvPageLen;
+    const int64_t place_in_page = row(t).pos % kKvPageLen;
     std::byte* page = sequence.page_of(row(t).pos);
-    for (int64_t h = 0; h < spec.n_head_kv; ++h) {
-      kernels_.store_key(type, k + h * spec.head_dim_k, spec.head_dim_k,
-                         page + at.k_offset + h * at.k_head, slot);
-      kernels_.store_value(type, v + h * spec.head_dim_v, spec.head_dim_v,
-                           page + at.v_offset + h * at.v_head, slot);
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t h = heads.begin + i;
+      kernels_.store_key(type, k + i * spec.head_dim_k, spec.head_dim_k,
+                         page + at.k_offset + h * at.k_head, place_in_page);
+      kernels_.store_value(type, v + i * spec.head_dim_v, spec.head_dim_v,
+                           page + at.v_offset + h * at.v_head, place_in_page);
     }
+  }
+
+  void add_bias(float* x, const float* bias, int64_t first, int64_t n) noexcept {
+    if (bias != nullptr) kernels_.add(x, bias + first, n);
   }
 
   void norm_heads(float* x, int64_t heads, int64_t dim, const float* weight) noexcept {
@@ -337,7 +368,8 @@ class Pass {
     }
   }
 
-  void merge_splits(int64_t t, const LayerSpec& spec) noexcept {
+  /// out [n_head, head_dim_v] from row t's partials.
+  void merge_splits(int64_t t, const LayerSpec& spec, float* out) noexcept {
     const int64_t group = spec.n_head / spec.n_head_kv;
     const int64_t stride = group * (spec.head_dim_v + 2);
     const Range needed = splits(spec, t);
@@ -345,7 +377,7 @@ class Pass {
       const float* from =
           partials(spec, t, h / group) + needed.begin * stride + h % group * (spec.head_dim_v + 2);
       kernels_.attend_merge(from, needed.end - needed.begin, stride, spec.head_dim_v,
-                            ws_.attn.data() + (t * spec.n_head + h) * spec.head_dim_v);
+                            out + h * spec.head_dim_v);
     }
   }
 
@@ -381,12 +413,20 @@ class Pass {
   /// x += post_norm(branch + bias), for this thread's rows.
   void add_branch(int thread, const float* bias, const float* post_norm) noexcept {
     const int64_t n = config_.n_embd;
-    const Range mine = share(n_rows_, thread);
+    const Range mine = rows_of(thread, n_rows_);
     for (int64_t t = mine.begin; t < mine.end; ++t) {
-      float* branch = ws_.branch.data() + t * n;
-      if (bias != nullptr) kernels_.add(branch, bias, n);
-      if (post_norm != nullptr) kernels_.rms_norm(branch, post_norm, n, config_.norm_eps, branch);
-      kernels_.add(x_row(t), branch, n);
+      const float* branch = ws_.branch.data() + t * n;
+      float* changed = scratch_row(thread);  // the branch itself may be read by others
+      if (bias != nullptr) {
+        std::copy(branch, branch + n, changed);
+        kernels_.add(changed, bias, n);
+        branch = changed;
+      }
+      if (post_norm != nullptr) {
+        kernels_.rms_norm(branch, post_norm, n, config_.norm_eps, changed);
+        branch = changed;
+      }
+      kernels_.add(x_row(thread, t), branch, n);
     }
   }
 
@@ -394,7 +434,7 @@ class Pass {
     int64_t at = 0;
     for (int64_t t = 0; t < n_rows_; ++t) {
       if (row(t).output != RowOutput::hidden) continue;
-      kernels_.rms_norm(x_row(t), model_.weights.model.vector(Role::output_norm), config_.n_embd,
+      kernels_.rms_norm(x_row(0, t), model_.weights.model.vector(Role::output_norm), config_.n_embd,
                         config_.norm_eps, ws_.hidden.data() + config_.n_embd * at++);
     }
   }
@@ -402,10 +442,24 @@ class Pass {
   // ---- small things ----
 
   const Row& row(int64_t t) const noexcept { return rows_[static_cast<size_t>(t)]; }
-  float* x_row(int64_t t) const noexcept { return ws_.x.data() + t * config_.n_embd; }
+  /// Where a thread finds row t of what it may keep for itself.
+  int64_t slot(int thread, int64_t t) const noexcept { return each_alone_ ? thread : t; }
+  /// The rows of n that a thread works on.
+  Range rows_of(int thread, int64_t n) const noexcept {
+    return each_alone_ ? Range{0, n} : share(n, thread);
+  }
+  /// What threads did to their rows is about to be read by others.
+  void rows_are_done() noexcept {
+    if (!each_alone_) team_.barrier();
+  }
+  float* x_row(int thread, int64_t t) const noexcept {
+    return ws_.x.data() + slot(thread, t) * config_.n_embd;
+  }
   float* scratch_row(int thread) const noexcept { return ws_.row.data() + thread * ws_.row_stride; }
-  std::byte* act(ActLayout layout) const noexcept {
-    return layout == ActLayout::q8 ? ws_.act_q8.data() : ws_.act_f32.data();
+  std::byte* act(int thread, ActLayout layout) const noexcept {
+    const bool q8 = layout == ActLayout::q8;
+    std::byte* all = q8 ? ws_.act_q8.data() : ws_.act_f32.data();
+    return all + (each_alone_ ? thread * (q8 ? ws_.act_q8_row : ws_.act_f32_row) : 0);
   }
   Range share(int64_t n, int thread) const noexcept {
     return {n * thread / team_.size(), n * (thread + 1) / team_.size()};
@@ -425,6 +479,7 @@ class Pass {
   Workspace& ws_;
   std::span<const Row> rows_;
   int64_t n_rows_;
+  bool each_alone_;  // one row, computed by every thread for itself
   const CancelToken* cancel_;
   bool stop_ = false;                 // written by thread 0 before a barrier, read after it
   std::atomic<bool> skipped_{false};  // some work was left undone

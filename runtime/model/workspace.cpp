@@ -93,7 +93,11 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
   const ModelConfig& config = model.config;
   widths = Widths::of(config);
   const ActBytes act = act_bytes(kernels, widths, n_rows);
-  x.reserve(n_rows * widths.embd);
+  const ActBytes act_row = act_bytes(kernels, widths, 1);
+  act_q8_row = act_row.q8;
+  act_f32_row = act_row.f32;
+  const int64_t slots = std::max<int64_t>(n_rows, n_threads);
+  x.reserve(slots * widths.embd);
   branch.reserve(n_rows * widths.embd);
   q.reserve(n_rows * widths.q);
   k.reserve(n_rows * widths.kv_k);
@@ -101,8 +105,8 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
   attn.reserve(n_rows * widths.attn);
   gate.reserve(n_rows * widths.ff);
   up.reserve(n_rows * widths.ff);
-  act_q8.reserve(act.q8);
-  act_f32.reserve(act.f32);
+  act_q8.reserve(std::max(act.q8, n_threads * act_q8_row));
+  act_f32.reserve(std::max(act.f32, n_threads * act_f32_row));
   logits.reserve(n_logits * config.n_vocab);
   hidden.reserve(n_hidden * widths.embd);
   row_stride = align16(widths.input);
@@ -112,7 +116,7 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
   cos_sin.resize(config.ropes.size());
   const float* factors = model.weights.model.vector(Role::rope_freqs);
   for (size_t i = 0; i < config.ropes.size(); ++i) {
-    cos_sin[i].reserve(n_rows * config.ropes[i].dim);
+    cos_sin[i].reserve(slots * config.ropes[i].dim);
     if (freqs.size() <= i) freqs.push_back(rope_freqs(config.ropes[i], factors));
   }
   logit_rows.reserve(static_cast<size_t>(std::max(n_rows, n_logits)));

@@ -44,6 +44,7 @@ struct Workspace {
                        int64_t n_logits);
 
   Widths widths;
+  // For one row, threads have x, cos_sin and prepared inputs of their own: [threads, ...].
   Buffer<float> x;       // [rows, embd]  the residual stream
   Buffer<float> branch;  // [rows, embd]  what a block adds to it
   // Rows stand as close as the layer at hand needs them; the widest layer gives the size.
@@ -63,6 +64,8 @@ struct Workspace {
   std::vector<Buffer<float>> cos_sin;      // a RopeSpec: [rows, dim/2, 2]
   std::vector<std::vector<double>> freqs;  // a RopeSpec: [dim/2], radians a position
   std::vector<int64_t> logit_rows;         // batch rows with logits, in order
+  int64_t act_q8_row = 0;                  // bytes of one prepared row of the widest input
+  int64_t act_f32_row = 0;
   int64_t row_stride = 0;
   int64_t attend_stride = 0;
   int64_t n_splits = 0;  // that partials has room for, of each row

@@ -48,44 +48,40 @@ void store_value(KvType type, const float* x, int64_t n, void* slab, int64_t slo
   }
 }
 
-// What one thread works with: floats.
+// What one thread works with, one array of floats after the other.
 struct AttendScratch {
   int64_t acc_stride;
-  float* tile;        // [max(dim_k, kKvPageLen), kColumns]  keys or values as floats
-  float* scores;      // [queries, kKvPageLen]
-  float* acc;         // [queries, acc_stride]  of this split
-  float* merged;      // [queries, acc_stride]  of the splits before
-  float* peak;        // [queries]  of this split
-  float* total;       // [queries]
-  float* correction;  // [queries]
-  float* merged_peak;
+  float* tile;    // [max(dim_k, kKvPageLen), kColumns]  keys or values as floats
+  float* scores;  // [queries, kKvPageLen]
+  float* acc;     // [queries, acc_stride]  of this split
+  float* merged;  // [queries, acc_stride]  of the splits before
+  float* peak;    // [queries] of this split, and so the next two
+  float* total;
+  float* correction;
+  float* merged_peak;  // [queries] of the splits before
   float* merged_total;
 
-  // The last use of `next` says how many floats that is.
-  AttendScratch(float* next, int64_t queries, int64_t dim_k, int64_t dim_v)
-      : acc_stride((dim_v + kColumns - 1) / kColumns * kColumns) {
-    const auto take = [&next](int64_t n) {
-      float* p = next;
-      next += n;
-      return p;
-    };
-    tile = take((dim_k > kKvPageLen ? dim_k : kKvPageLen) * kColumns);
-    scores = take(queries * kKvPageLen);
-    acc = take(queries * acc_stride);
-    merged = take(queries * acc_stride);
-    peak = take(queries);
-    total = take(queries);
-    correction = take(queries);
-    merged_peak = take(queries);
-    merged_total = take(queries);
-    end = next;
+  static int64_t padded(int64_t dim_v) { return (dim_v + kColumns - 1) / kColumns * kColumns; }
+  static int64_t tile_floats(int64_t dim_k) {
+    return (dim_k > kKvPageLen ? dim_k : kKvPageLen) * kColumns;
   }
-  float* end;
+
+  AttendScratch(float* p, int64_t queries, int64_t dim_k, int64_t dim_v)
+      : acc_stride(padded(dim_v)),
+        tile(p),
+        scores(tile + tile_floats(dim_k)),
+        acc(scores + queries * kKvPageLen),
+        merged(acc + queries * acc_stride),
+        peak(merged + queries * acc_stride),
+        total(peak + queries),
+        correction(total + queries),
+        merged_peak(correction + queries),
+        merged_total(merged_peak + queries) {}
 };
 
 int64_t attend_scratch(int64_t rows, int64_t group, int64_t dim_k, int64_t dim_v) noexcept {
-  float none = 0;
-  return AttendScratch(&none, rows * group, dim_k, dim_v).end - &none;
+  const int64_t a_query = kKvPageLen + 2 * AttendScratch::padded(dim_v) + 5;
+  return AttendScratch::tile_floats(dim_k) + rows * group * a_query;
 }
 
 // ---- the small product ----

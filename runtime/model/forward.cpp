@@ -308,22 +308,40 @@ class Pass {
     }
   }
 
-  AttendArgs attend_args(size_t layer, const LayerSpec& spec, int64_t t, int64_t h) noexcept {
+  /// Query heads [first, first + count) of one key/value head: what one call attends for.
+  struct Heads {
+    int64_t kv;
+    int64_t first;
+    int64_t count;
+  };
+  static int64_t slices(const LayerSpec& spec) noexcept {
+    return (spec.n_head / spec.n_head_kv + kAttendQueries - 1) / kAttendQueries;
+  }
+  static int64_t head_units(const LayerSpec& spec) noexcept {
+    return spec.n_head_kv * slices(spec);
+  }
+  static Heads heads_of(const LayerSpec& spec, int64_t unit) noexcept {
     const int64_t group = spec.n_head / spec.n_head_kv;
+    const int64_t kv = unit / slices(spec);
+    const int64_t skipped = unit % slices(spec) * kAttendQueries;
+    return {kv, kv * group + skipped, std::min(group - skipped, kAttendQueries)};
+  }
+
+  AttendArgs attend_args(size_t layer, const LayerSpec& spec, int64_t t, Heads heads) noexcept {
     const SequenceState& sequence = *row(t).sequence;
     const KvLayout::Layer& at = sequence.layout().layers[layer];
     AttendArgs args;
     args.q_stride = spec.n_head * spec.head_dim_k;
-    args.q = ws_.q.data() + t * args.q_stride + h * group * spec.head_dim_k;
+    args.q = ws_.q.data() + t * args.q_stride + heads.first * spec.head_dim_k;
     args.out_stride = spec.n_head * spec.head_dim_v;
-    args.out = ws_.attn.data() + t * args.out_stride + h * group * spec.head_dim_v;
+    args.out = ws_.attn.data() + t * args.out_stride + heads.first * spec.head_dim_v;
     args.rows = 1;
-    args.group = group;
+    args.group = heads.count;
     args.head_dim_k = spec.head_dim_k;
     args.head_dim_v = spec.head_dim_v;
     args.pages = sequence.pages();
-    args.k_offset = at.k_offset + h * at.k_head;
-    args.v_offset = at.v_offset + h * at.v_head;
+    args.k_offset = at.k_offset + heads.kv * at.k_head;
+    args.v_offset = at.v_offset + heads.kv * at.v_head;
     args.pos = row(t).pos;
     args.window = spec.window;
     args.scale = spec.attn_scale;
@@ -343,41 +361,41 @@ class Pass {
     return ws_.n_splits > 0 && n_rows_ <= kSplitRows && kernels_.attend_partial != nullptr;
   }
 
-  /// Partials of row t and key/value head h: [n_splits][group, head_dim_v + 2]
-  float* partials(const LayerSpec& spec, int64_t t, int64_t h) const noexcept {
-    const int64_t group = spec.n_head / spec.n_head_kv;
+  /// Partials of row t and some heads: [n_splits][heads.count, head_dim_v + 2]
+  float* partials(const LayerSpec& spec, int64_t t, Heads heads) const noexcept {
     return ws_.partials.data() +
-           (t * spec.n_head_kv + h) * ws_.n_splits * group * (spec.head_dim_v + 2);
+           (t * spec.n_head + heads.first) * ws_.n_splits * (spec.head_dim_v + 2);
   }
 
-  /// Units of (row, key/value head, split).
+  /// Units of (row, heads, split).
   void attend_splits(int thread, size_t layer, const LayerSpec& spec,
                      TileCounter& counter) noexcept {
-    const int64_t stride = spec.n_head / spec.n_head_kv * (spec.head_dim_v + 2);
-    const int64_t n_units = n_rows_ * spec.n_head_kv * ws_.n_splits;
+    const int64_t n_units = n_rows_ * head_units(spec) * ws_.n_splits;
     float* scratch = ws_.attend.data() + thread * ws_.attend_stride;
     for (int64_t unit = counter.next(); unit < n_units; unit = counter.next()) {
       if (cancelled()) return;
       const int64_t split = unit % ws_.n_splits;
-      const int64_t h = unit / ws_.n_splits % spec.n_head_kv;
-      const int64_t t = unit / ws_.n_splits / spec.n_head_kv;
+      const Heads heads = heads_of(spec, unit / ws_.n_splits % head_units(spec));
+      const int64_t t = unit / ws_.n_splits / head_units(spec);
       const Range needed = splits(spec, t);
       if (split < needed.begin || split >= needed.end) continue;
-      kernels_.attend_partial(attend_args(layer, spec, t, h), split,
-                              partials(spec, t, h) + split * stride, scratch);
+      float* to = partials(spec, t, heads) + split * heads.count * (spec.head_dim_v + 2);
+      kernels_.attend_partial(attend_args(layer, spec, t, heads), split, to, scratch);
     }
   }
 
   /// out [n_head, head_dim_v] from row t's partials.
   void merge_splits(int64_t t, const LayerSpec& spec, float* out) noexcept {
-    const int64_t group = spec.n_head / spec.n_head_kv;
-    const int64_t stride = group * (spec.head_dim_v + 2);
     const Range needed = splits(spec, t);
-    for (int64_t h = 0; h < spec.n_head; ++h) {
-      const float* from =
-          partials(spec, t, h / group) + needed.begin * stride + h % group * (spec.head_dim_v + 2);
-      kernels_.attend_merge(from, needed.end - needed.begin, stride, spec.head_dim_v,
-                            out + h * spec.head_dim_v);
+    for (int64_t unit = 0; unit < head_units(spec); ++unit) {
+      const Heads heads = heads_of(spec, unit);
+      const int64_t stride = heads.count * (spec.head_dim_v + 2);
+      for (int64_t i = 0; i < heads.count; ++i) {
+        const float* from =
+            partials(spec, t, heads) + needed.begin * stride + i * (spec.head_dim_v + 2);
+        kernels_.attend_merge(from, needed.end - needed.begin, stride, spec.head_dim_v,
+                              out + (heads.first + i) * spec.head_dim_v);
+      }
     }
   }
 
@@ -385,19 +403,19 @@ class Pass {
     return {tile * tile_rows, std::min((tile + 1) * tile_rows, n_rows_)};
   }
 
-  /// Units of (tile of rows, key/value head), longest first: later rows see more.
+  /// Units of (tile of rows, heads), longest first: later rows see more.
   void attend(int thread, size_t layer, const LayerSpec& spec, int64_t& phase) noexcept {
     TileCounter& counter = ws_.counters[static_cast<size_t>(phase++)];
     if (divides_attention()) return attend_splits(thread, layer, spec, counter);
     const int64_t tile_rows = attend_rows(spec.n_head / spec.n_head_kv);
     const int64_t n_tiles = (n_rows_ + tile_rows - 1) / tile_rows;
-    const int64_t n_units = n_tiles * spec.n_head_kv;
+    const int64_t n_units = n_tiles * head_units(spec);
     float* scratch = ws_.attend.data() + thread * ws_.attend_stride;
     for (int64_t unit = counter.next(); unit < n_units; unit = counter.next()) {
-      const Range tile = attend_tile(n_tiles - 1 - unit / spec.n_head_kv, tile_rows);
+      const Range tile = attend_tile(n_tiles - 1 - unit / head_units(spec), tile_rows);
       for (int64_t t = tile.begin; t < tile.end;) {
         if (cancelled()) return;
-        AttendArgs args = attend_args(layer, spec, t, unit % spec.n_head_kv);
+        AttendArgs args = attend_args(layer, spec, t, heads_of(spec, unit % head_units(spec)));
         while (t + args.rows < tile.end && follows(t + args.rows)) ++args.rows;
         kernels_.attend(args, scratch);
         t += args.rows;

@@ -44,8 +44,9 @@ int64_t attend_floats(const Model& model, const KernelTable& kernels) {
   int64_t most = 0;
   for (const LayerSpec& s : model.config.layers) {
     const int64_t group = s.n_head / s.n_head_kv;
-    most = std::max(most,
-                    kernels.attend_scratch(attend_rows(group), group, s.head_dim_k, s.head_dim_v));
+    most =
+        std::max(most, kernels.attend_scratch(attend_rows(group), std::min(group, kAttendQueries),
+                                              s.head_dim_k, s.head_dim_v));
   }
   return align16(most);
 }

@@ -10,9 +10,13 @@
 
 namespace nibble {
 
+/// Rows times heads whose attention is computed together, at most.
+inline constexpr int64_t kAttendQueries = 48;
+static_assert(kAttendQueries <= kMostAttendQueries);
+
 /// Rows whose attention is computed together, where `group` query heads share a key/value head.
 constexpr int64_t attend_rows(int64_t group) {
-  return group >= 48 ? 1 : 48 / group;
+  return group >= kAttendQueries ? 1 : kAttendQueries / group;
 }
 
 /// Batches of up to so many rows have too few units of attention to go round: each row's positions

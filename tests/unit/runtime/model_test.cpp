@@ -43,6 +43,7 @@ std::vector<float> toy_logits(const Model& model, const KernelTable& kernels,
       rows.push_back({ids[at + i], static_cast<int64_t>(at + i), &state, RowOutput::logits});
     }
     ws.reserve(model, kernels, n_threads, static_cast<int64_t>(n), static_cast<int64_t>(n), 0);
+    ws.reserve_splits(model, static_cast<int64_t>(n), static_cast<int64_t>(at + n));
     REQUIRE(forward(model, kernels, team, ws, rows, nullptr) == ForwardStatus::ok);
     state.commit(static_cast<int64_t>(n));
     all.insert(all.end(), ws.logits.data(),
@@ -78,6 +79,32 @@ TEST_CASE("every architecture runs on every kernel table as on the reference") {
       CHECK(got == toy_logits(model, *tables[i], ids, 7, 3));
       CHECK(got == toy_logits(model, *tables[i], ids, 1, 2));
     }
+  }
+}
+
+TEST_CASE("more heads on one key/value head than a call attends for") {
+  // 100 heads: three slices; 270 positions: more than one split of a lone row's attention.
+  test::ToyShape shape;
+  shape.n_head = 100;
+  shape.n_layer = 1;
+  const std::string bytes = toy_model("llama", shape);
+  const TensorFile file = open_tensor_memory(bytes_of(bytes), "toy.gguf");
+  const Model model = load_model(file);
+  const std::vector<int32_t> ids = toy_prompt(270);
+  int count = 0;
+  const KernelTable* const* tables = all_kernels(&count);
+  for (int i = 0; i < count; ++i) {
+    if (!tables[i]->supported() || !tables[i]->takes_packed) continue;
+    INFO(tables[i]->name);
+    const std::vector<float> got = toy_logits(model, *tables[i], ids, 270, 1);
+    CHECK(got == toy_logits(model, *tables[i], ids, 7, 3));
+    CHECK(got == toy_logits(model, *tables[i], ids, 1, 2));
+  }
+  const std::vector<int32_t> few(ids.begin(), ids.begin() + 20);
+  const std::vector<float> want = toy_logits(model, *kernels_named("reference"), few, 20, 1);
+  const std::vector<float> got = toy_logits(model, *best_kernels(), few, 20, 1);
+  for (size_t k = 0; k < want.size(); ++k) {
+    REQUIRE(std::abs(static_cast<double>(want[k]) - static_cast<double>(got[k])) < 0.02);
   }
 }
 

@@ -121,6 +121,36 @@ struct Packing<block::Q8_0> {
   static void set(block::Q8_0& b, int, const Words& w) { std::memcpy(b.qs, w, sizeof(w)); }
 };
 
+// Q8_0 in ordered planes.
+struct OrderedQ8_0 : block::Q8_0 {};
+
+template <>
+struct Packing<OrderedQ8_0> {
+  static constexpr PackRecipe kRecipe = {.nibble = true, .pair = true, .bit = true, .low = true};
+  // CodePlanes takes a code's bits as nibble, pair, bit, low from the lowest up.
+  static void get(const block::Q8_0& b, int, Words& w) {
+    std::memcpy(w, b.qs, sizeof(w));
+    for (uint32_t& x : w) {
+      const uint32_t u = x ^ bytes_of(128);
+      const uint32_t pair = (u & bytes_of(3)) << 4;
+      const uint32_t bit = (u >> 7 & bytes_of(1)) << 6;
+      const uint32_t low = (u >> 2 & bytes_of(1)) << 7;
+      x = (u >> 3 & bytes_of(15)) | pair | bit | low;
+    }
+  }
+  static void set(block::Q8_0& b, int, const Words& w) {
+    Words codes;
+    for (int j = 0; j < 8; ++j) {
+      const uint32_t nibble = (w[j] & bytes_of(15)) << 3;
+      const uint32_t pair = w[j] >> 4 & bytes_of(3);
+      const uint32_t bit = (w[j] >> 6 & bytes_of(1)) << 7;
+      const uint32_t low = (w[j] >> 7 & bytes_of(1)) << 2;
+      codes[j] = (nibble | pair | bit | low) ^ bytes_of(128);
+    }
+    std::memcpy(b.qs, codes, sizeof(codes));
+  }
+};
+
 template <>
 struct Packing<block::IQ4_NL> {
   static constexpr PackRecipe kRecipe = {.nibble = true};
@@ -267,6 +297,20 @@ concept Packable = requires {
   Packing<Block>::kRecipe;
 };
 
+// Calls f<Block>() for what is packed in this form.
+template <class F>
+void with_packing(DType type, PackForm form, F&& f) {
+  if (form == PackForm::ordered) {
+    if (type == DType::Q8_0) f.template operator()<OrderedQ8_0>();
+    return;
+  }
+  for_each_type(AllTypes{}, [&]<class Block>() {
+    if constexpr (Packable<Block>) {
+      if (Block::kType == type) f.template operator()<Block>();
+    }
+  });
+}
+
 constexpr int kMostScales = 16;  // of a block of 256
 
 // Where group `group` of a plane begins.
@@ -275,21 +319,41 @@ Byte* plane(Byte* packed, int64_t offset, int64_t group, int64_t group_bytes) {
   return packed + offset + group * group_bytes;
 }
 
+// One bit of each code, bit `shift`, to and from 4 bytes that hold 8 steps.
+void put_bits(uint8_t* to, const Words& w, int shift) {
+  uint32_t x = 0;
+  for (int j = 0; j < 8; ++j) {
+    const uint32_t bits = w[j] >> shift & bytes_of(1);
+    x |= bits << j;
+  }
+  write32(to, x);
+}
+void take_bits(const uint8_t* from, Words& w, int shift) {
+  const uint32_t x = read32(from);
+  for (int j = 0; j < 8; ++j) {
+    const uint32_t bits = x >> j & bytes_of(1);
+    w[j] |= bits << shift;
+  }
+}
+
 // Row r's words of block b to and from the planes of one group.
 template <class Block, class Byte>
 struct CodePlanes {
   static constexpr PackRecipe kRecipe = Packing<Block>::kRecipe;
   static constexpr int kPairShift = kRecipe.nibble ? 4 : 0;
-  static constexpr int kBitShift = kRecipe.nibble ? 4 : 2;
+  static constexpr int kBitShift = (kRecipe.nibble ? 4 : 0) + (kRecipe.pair ? 2 : 0);
+  static constexpr int kLowShift = 7;
   Byte* nibble;
   Byte* pair;
   Byte* bit;
+  Byte* low;
   Byte* byte;
 
   CodePlanes(const PackedLayout& l, int64_t group, Byte* packed)
       : nibble(plane(packed, l.nibble, group, l.blocks * 256)),
         pair(plane(packed, l.pair, group, l.blocks * 128)),
         bit(plane(packed, l.bit, group, l.blocks * 64)),
+        low(plane(packed, l.low, group, l.blocks * 64)),
         byte(plane(packed, l.byte, group, l.blocks * 512)) {}
 
   void put(int64_t b, int64_t r, const Words& w) const {
@@ -309,14 +373,8 @@ struct CodePlanes {
         write32(pair + b * 128 + 64 * h + 4 * r, x);
       }
     }
-    if constexpr (kRecipe.bit) {
-      uint32_t x = 0;
-      for (int j = 0; j < 8; ++j) {
-        const uint32_t bits = w[j] >> kBitShift & bytes_of(1);
-        x |= bits << j;
-      }
-      write32(bit + b * 64 + 4 * r, x);
-    }
+    if constexpr (kRecipe.bit) put_bits(bit + b * 64 + 4 * r, w, kBitShift);
+    if constexpr (kRecipe.low) put_bits(low + b * 64 + 4 * r, w, kLowShift);
     if constexpr (kRecipe.byte) {
       for (int j = 0; j < 8; ++j) write32(byte + b * 512 + 64 * j + 4 * r, w[j]);
     }
@@ -336,10 +394,8 @@ struct CodePlanes {
         for (int s = 0; s < 4; ++s) w[4 * h + s] |= (x >> 2 * s & bytes_of(3)) << kPairShift;
       }
     }
-    if constexpr (kRecipe.bit) {
-      const uint32_t x = read32(bit + b * 64 + 4 * r);
-      for (int j = 0; j < 8; ++j) w[j] |= (x >> j & bytes_of(1)) << kBitShift;
-    }
+    if constexpr (kRecipe.bit) take_bits(bit + b * 64 + 4 * r, w, kBitShift);
+    if constexpr (kRecipe.low) take_bits(low + b * 64 + 4 * r, w, kLowShift);
     if constexpr (kRecipe.byte) {
       for (int j = 0; j < 8; ++j) w[j] = read32(byte + b * 512 + 64 * j + 4 * r);
     }
@@ -431,22 +487,19 @@ void unpack_blocks(const PackedLayout& from, int64_t group, const uint8_t* packe
 
 }  // namespace
 
-const PackRecipe* pack_recipe(DType type) noexcept {
+const PackRecipe* pack_recipe(DType type, PackForm form) noexcept {
   const PackRecipe* found = nullptr;
-  for_each_type(AllTypes{}, [&]<class Block>() {
-    if constexpr (Packable<Block>) {
-      if (Block::kType == type) found = &Packing<Block>::kRecipe;
-    }
-  });
+  with_packing(type, form, [&]<class Block>() { found = &Packing<Block>::kRecipe; });
   return found;
 }
 
-PackedLayout packed_layout(DType type, int64_t rows, int64_t cols) noexcept {
-  const PackRecipe recipe = *pack_recipe(type);
+PackedLayout packed_layout(DType type, int64_t rows, int64_t cols, PackForm form) noexcept {
+  const PackRecipe recipe = *pack_recipe(type, form);
   PackedLayout l;
   l.groups = (rows + kGroupRows - 1) / kGroupRows;
   l.blocks = cols / kPackBlock;
   l.units = cols / recipe.factor_cols;
+  l.form = form;
   const auto add = [&l](bool has, int64_t group_bytes) -> int64_t {
     if (!has) return -1;
     const int64_t at = l.bytes;
@@ -456,6 +509,7 @@ PackedLayout packed_layout(DType type, int64_t rows, int64_t cols) noexcept {
   l.nibble = add(recipe.nibble, l.blocks * 256);
   l.pair = add(recipe.pair, l.blocks * 128);
   l.bit = add(recipe.bit, l.blocks * 64);
+  l.low = add(recipe.low, l.blocks * 64);
   l.byte = add(recipe.byte, l.blocks * 512);
   l.d = add(true, l.units * 32);
   l.m = add(recipe.has_m, l.units * 32);
@@ -466,22 +520,16 @@ PackedLayout packed_layout(DType type, int64_t rows, int64_t cols) noexcept {
 
 void pack_group(DType type, const UnpackedRows& from, const PackedLayout& to, int64_t group,
                 void* packed) noexcept {
-  for_each_type(AllTypes{}, [&]<class Block>() {
-    if constexpr (Packable<Block>) {
-      if (Block::kType == type) pack_blocks<Block>(from, to, group, static_cast<uint8_t*>(packed));
-    }
+  with_packing(type, to.form, [&]<class Block>() {
+    pack_blocks<Block>(from, to, group, static_cast<uint8_t*>(packed));
   });
 }
 
 void unpack_group(DType type, const PackedLayout& from, int64_t group, const void* packed,
                   int64_t rows, int64_t row_bytes, void* out) noexcept {
-  for_each_type(AllTypes{}, [&]<class Block>() {
-    if constexpr (Packable<Block>) {
-      if (Block::kType == type) {
-        unpack_blocks<Block>(from, group, static_cast<const uint8_t*>(packed), rows, row_bytes,
-                             static_cast<uint8_t*>(out));
-      }
-    }
+  with_packing(type, from.form, [&]<class Block>() {
+    unpack_blocks<Block>(from, group, static_cast<const uint8_t*>(packed), rows, row_bytes,
+                         static_cast<uint8_t*>(out));
   });
 }
 

@@ -10,6 +10,7 @@
 //   nibble  [4][64]  bits 0-3 of byte (j, p): step j's low four bits, bits 4-7: step j + 4's
 //   pair    [2][64]  bits 2s, 2s+1 of byte (h, p): two more bits of step 4h + s
 //   bit     [64]     bit j of byte p: one more bit of step j
+//   low     [64]     as bit, of ordered planes
 //   byte    [8][64]  byte (j, p): a whole signed code
 //
 // A code's bits are the nibble, then the pair, then the bit, from the lowest up, as far as the type
@@ -20,6 +21,11 @@
 //
 // Q3_K's and IQ4_XS's scales have their offset of 32 subtracted; IQ4_NL's and IQ4_XS's codes are
 // indices of the code book. Nothing is rounded: unpack_group() gives back the file's bytes.
+//
+// Ordered planes are a second form, of Q8_0 only and meant for an output head. Of code + 128 the
+// nibble has bits 6-3 and the bit bit 7: together the upper five bits; the pair has bits 1-0 and
+// low bit 2. The upper planes alone bound what a row can come to (KernelTable::head_bounds), so
+// that most rows need not be read whole.
 #include <cstdint>
 
 #include "quant/dtype.h"
@@ -34,6 +40,7 @@ struct PackRecipe {
   bool nibble = false;
   bool pair = false;
   bool bit = false;
+  bool low = false;
   bool byte = false;
   bool has_m = false;
   int scales = 0;  // int8 scales in a block of 32: 0, 1 or 2
@@ -41,17 +48,22 @@ struct PackRecipe {
   int64_t factor_cols = 32;  // columns that share d and m
 };
 
-/// nullptr: the type is not packed (floats).
-const PackRecipe* pack_recipe(DType type) noexcept;
+enum class PackForm : uint8_t { plain, ordered };
+inline constexpr int64_t kMostOrderedCols = 32768;
+
+/// nullptr: the type is not packed (floats), or has no such form.
+const PackRecipe* pack_recipe(DType type, PackForm form = PackForm::plain) noexcept;
 
 /// Where the planes of a packed matrix begin, in bytes from its start; -1 where there is none.
 struct PackedLayout {
   int64_t groups = 0;  // of 16 rows
   int64_t blocks = 0;  // of 32 columns
   int64_t units = 0;   // that have a d of their own
+  PackForm form = PackForm::plain;
   int64_t nibble = -1;
   int64_t pair = -1;
   int64_t bit = -1;
+  int64_t low = -1;
   int64_t byte = -1;
   int64_t d = -1;
   int64_t m = -1;
@@ -60,8 +72,9 @@ struct PackedLayout {
   int64_t bytes = 0;  // of all planes, a multiple of 64
 };
 
-/// Precondition: the type has a recipe; cols is a multiple of its block length.
-PackedLayout packed_layout(DType type, int64_t rows, int64_t cols) noexcept;
+/// Precondition: the type has a recipe for the form; cols is a multiple of its block length.
+PackedLayout packed_layout(DType type, int64_t rows, int64_t cols,
+                           PackForm form = PackForm::plain) noexcept;
 
 /// Rows of a matrix as the file has them.
 struct UnpackedRows {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <fstream>
@@ -31,6 +32,7 @@ struct BenchOptions {
   std::vector<int64_t> threads = {0};
   int64_t repetitions = 5;
   int64_t n_ubatch = 512;
+  bool greedy = false;
   std::optional<KvType> type_k, type_v;
   std::string format = "md";
 };
@@ -49,6 +51,9 @@ void declare(CommandLine& line, BenchOptions* out) {
             list(&out->generations, 0)});
   line.add({"-d,--n-depth", "LIST", "tokens in the context before a test, default 0",
             OptionGroup::prompt, list(&out->depths, 0)});
+  line.add({"--greedy", "",
+            "generate the likeliest tokens, as with --temp 0, instead of given ones",
+            OptionGroup::prompt, [=](Text, Text) { out->greedy = true; }});
   line.add({"-t,--threads", "LIST", "threads, default 0: what suits the machine",
             OptionGroup::performance,
             [=](Text flag, Text text) { out->threads = int_list(flag, text, 0, 1024); }});
@@ -124,27 +129,41 @@ std::vector<int32_t> filler(int64_t count, int64_t n_vocab) {
   return ids;
 }
 
-double measure_once(Session& session, const BenchResult& test, const CancelToken& cancel) {
+/// Given tokens, with all logits each time; or the likeliest ones, for which less is read.
+void generate_tokens(Session& session, int64_t n, bool greedy, const CancelToken& cancel) {
+  const std::vector<int32_t> given = filler(n, session.engine().n_vocab());
+  session.want_top(greedy ? 1 : 0);
+  for (int64_t i = 0; i < n; ++i) {
+    int32_t id = given[static_cast<size_t>(i)];
+    if (greedy && i > 0) {
+      const std::span<const float> logits = session.logits();
+      id = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    }
+    session.append(id, &cancel);
+  }
+}
+
+double measure_once(Session& session, const BenchResult& test, bool greedy,
+                    const CancelToken& cancel) {
   const int64_t n_vocab = session.engine().n_vocab();
   std::vector<int32_t> ids = filler(test.n_depth + test.n_prompt, n_vocab);
   session.rewind(test.n_depth);
   const Clock::time_point start = Clock::now();
   if (test.n_prompt > 0) session.sync(ids, &cancel);
-  const std::vector<int32_t> answer = filler(test.n_gen, n_vocab);
-  for (const int32_t id : answer) session.append(id, &cancel);
+  generate_tokens(session, test.n_gen, greedy, cancel);
   return since(start);
 }
 
-void measure(Session& session, BenchResult* test, int64_t repetitions, double load_seconds,
+void measure(Session& session, BenchResult* test, const BenchOptions& options, double load_seconds,
              const CancelToken& cancel) {
   const int64_t n_vocab = session.engine().n_vocab();
   session.rewind(0);
   if (test->n_depth > 0) session.sync(filler(test->n_depth, n_vocab), &cancel);
   // The first run pays for cold pages; it is what a user waits for, not what the mean is of.
-  const double cold = measure_once(session, *test, cancel);
+  const double cold = measure_once(session, *test, options.greedy, cancel);
   if (test->n_prompt > 0 && test->n_depth == 0) test->first_token_seconds = load_seconds + cold;
-  for (int64_t i = 0; i < repetitions; ++i) {
-    test->seconds.push_back(measure_once(session, *test, cancel));
+  for (int64_t i = 0; i < options.repetitions; ++i) {
+    test->seconds.push_back(measure_once(session, *test, options.greedy, cancel));
   }
   test->resident_bytes = resident_bytes();
 }
@@ -216,7 +235,7 @@ int run(const Command& self, std::span<const std::string> args) {
     Session session = open_session(model, context);
     test.n_threads = session.n_threads();
     test.bytes_per_token = bytes_per_token(model.engine->file());
-    measure(session, &test, options.repetitions, model.seconds, interrupt.token());
+    measure(session, &test, options, model.seconds, interrupt.token());
   }
   progress.finish();
   setup.read_bandwidth = measure_read_bandwidth(tests.front().n_threads);

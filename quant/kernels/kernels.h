@@ -8,7 +8,7 @@
 // of threads, any split of rows and tokens into calls, and any batch.
 #include <cstdint>
 
-#include "quant/dtype.h"
+#include "quant/packed.h"
 
 namespace nibble {
 
@@ -20,6 +20,7 @@ struct Matrix {
   int64_t rows = 0;
   int64_t cols = 0;
   bool packed = false;
+  PackForm form = PackForm::plain;
 };
 
 /// How a matmul wants its input rows prepared.
@@ -108,6 +109,12 @@ struct KernelTable {
   void (*prepare_act)(ActLayout, const float* x, int64_t k, void* act, int64_t t,
                       int64_t tokens) noexcept;
   void (*matmul)(const MatmulArgs&) noexcept;
+  /// For weights in ordered planes and one token: what the upper planes say of each group of 16
+  /// rows of [row_begin, row_end). Group g's row_begin is a multiple of 16 and out is
+  /// [group from row_begin / 16 on][2], the largest of the rows' lower bounds and the largest of
+  /// their upper bounds: between them lies the largest result that matmul would give, whatever its
+  /// roundings. nullptr: there is no such kernel.
+  void (*head_bounds)(const MatmulArgs&, float* out) noexcept;
   /// Row r of w, which is not packed, as floats: out [cols]. Exact.
   void (*dequantize_row)(const Matrix& w, int64_t r, float* out) noexcept;
 

@@ -6,8 +6,10 @@
 //   act.inl        the inputs of products: int8 in panels of tokens, or floats
 //   panel.inl      packed weights of any type -> codes and factors in registers
 //   matmul.inl     packed weights x int8 inputs; matmul_float.inl: float weights x float inputs
+//   bounds.inl     what part of an output head's weights says of its results
 //   attend.inl     attention over the pages of a sequence
 #include "quant/kernels/attend.inl"
+#include "quant/kernels/bounds.inl"
 #include "quant/kernels/matmul.inl"
 #include "quant/kernels/pointwise.inl"
 #include "quant/kernels/tables.h"
@@ -27,6 +29,7 @@ constexpr KernelTable make_table(const char* name, const char* description,
       .act_bytes = act_bytes,
       .prepare_act = prepare_act,
       .matmul = matmul,
+      .head_bounds = head_bounds,
       .dequantize_row = dequantize_matrix_row,
       .rms_norm = rms_norm,
       .rope = rope,

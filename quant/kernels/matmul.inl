@@ -35,12 +35,27 @@ requires(F::kMaxCode == 0) struct BlockCodes<F> {
   }
 };
 
+// Both parts of codes in ordered planes.
+template <>
+struct BlockCodes<FormatOrderedQ8_0> {
+  Codes w;
+  Codes low;
+  explicit BlockCodes(const GroupPlanes& p, int64_t b, int64_t row) {
+    FormatOrderedQ8_0::codes(p, b, row, w);
+    FormatOrderedQ8_0::low_codes(p, b, row, low);
+  }
+};
+
 // c [kWide] += one block of weights times 32 inputs of one token.
 template <class F>
 [[gnu::always_inline]] inline void add_product(const BlockCodes<F>& codes, const BlockFactors& f,
                                                const int8_t* q, const ActFactor& factor, float* c) {
   wi sum;
-  if constexpr (F::kMaxCode == 0) {
+  if constexpr (F::kForm == PackForm::ordered) {
+    sum = simd::wide_times8(simd::dot_codes<F::kMaxCode>(codes.w, q));
+    sum = simd::wide_add32(sum, simd::dot_codes<7>(codes.low, q));
+    sum = simd::wide_add32(sum, simd::dot_sums(simd::wide_every16<-128>(), factor.sums));
+  } else if constexpr (F::kMaxCode == 0) {
     sum = simd::dot_signed(codes.w, q, factor.sums);
   } else if constexpr (F::kHalfScales) {
     sum = simd::dot_scaled<F::kMaxCode>(codes.w, q, f.scale[0], f.scale[1]);
@@ -95,8 +110,8 @@ template <class F>
 class Groups {
  public:
   Groups(const Matrix& w, int64_t first_row, int64_t row_end)
-      : w_(w), first_row_(first_row), row_end_(row_end), recipe_(*pack_recipe(F::kType)) {
-    if (w.packed) layout_ = packed_layout(F::kType, w.rows, w.cols);
+      : w_(w), first_row_(first_row), row_end_(row_end), recipe_(*pack_recipe(F::kType, F::kForm)) {
+    if (w.packed) layout_ = packed_layout(F::kType, w.rows, w.cols, F::kForm);
   }
   // Blocks [b, b + n) of group g; `from` receives where they begin in the planes.
   GroupPlanes planes(int64_t g, int64_t b, int64_t n, int64_t* from) {
@@ -187,7 +202,8 @@ void matmul(const MatmulArgs& a) noexcept {
     case DType::Q5_1:
       return matmul_quantized<FormatQ5_1>(a);
     case DType::Q8_0:
-      return matmul_quantized<FormatQ8_0>(a);
+      return a.w.form == PackForm::ordered ? matmul_quantized<FormatOrderedQ8_0>(a)
+                                           : matmul_quantized<FormatQ8_0>(a);
     case DType::Q2_K:
       return matmul_quantized<FormatQ2_K>(a);
     case DType::Q3_K:

@@ -20,6 +20,7 @@ struct GroupPlanes {
   const uint8_t* nibble;
   const uint8_t* pair;
   const uint8_t* bit;
+  const uint8_t* low;
   const uint8_t* byte;
   const uint8_t* d;
   const uint8_t* m;
@@ -34,6 +35,7 @@ inline GroupPlanes group_planes(const PackRecipe& recipe, const PackedLayout& l,
   return {p + l.nibble + group * l.blocks * 256,
           p + l.pair + group * l.blocks * 128,
           p + l.bit + group * l.blocks * 64,
+          p + l.low + group * l.blocks * 64,
           p + l.byte + group * l.blocks * 512,
           p + l.d + group * l.units * 32,
           p + l.m + group * l.units * 32,
@@ -51,35 +53,41 @@ inline void nibble_codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w)
   }
 }
 
+// Bits kMask << kFrom of x, moved to kMask << kTo.
+template <int kFrom, int kMask, int kTo>
+inline wi moved_bits(wi x) {
+  if constexpr (kFrom >= kTo) {
+    return simd::wide_bits<kFrom - kTo, kMask << kTo>(x);
+  } else {
+    return simd::wide_bits<0, kMask << kTo>(simd::wide_up<kTo - kFrom>(x));
+  }
+}
+
 // Two bits of each code, put at kShift.
 template <int kShift>
 inline void pair_codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
   for (int64_t h = 0; h < 2; ++h) {
     const wi x = simd::wide_load(p.pair + b * 128 + h * 64 + row * 4);
     wi* to = w + 4 * h;
-    to[0] = simd::wide_or(to[0], simd::wide_up<kShift>(simd::wide_bits<0, 3>(x)));
-    to[1] = simd::wide_or(to[1], simd::wide_up<kShift>(simd::wide_bits<2, 3>(x)));
-    to[2] = simd::wide_or(to[2], simd::wide_up<kShift>(simd::wide_bits<4, 3>(x)));
-    to[3] = simd::wide_or(to[3], simd::wide_up<kShift>(simd::wide_bits<6, 3>(x)));
+    to[0] = simd::wide_or(to[0], moved_bits<0, 3, kShift>(x));
+    to[1] = simd::wide_or(to[1], moved_bits<2, 3, kShift>(x));
+    to[2] = simd::wide_or(to[2], moved_bits<4, 3, kShift>(x));
+    to[3] = simd::wide_or(to[3], moved_bits<6, 3, kShift>(x));
   }
 }
 
-template <int kShift, int j>
-inline void bit_code(wi x, Codes& w) {
-  w[j] = simd::wide_or(w[j], simd::wide_up<kShift>(simd::wide_bits<j, 1>(x)));
-}
-
+// One bit of each code, from a plane of bits.
 template <int kShift>
-inline void bit_codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
-  const wi x = simd::wide_load(p.bit + b * 64 + row * 4);
-  bit_code<kShift, 0>(x, w);
-  bit_code<kShift, 1>(x, w);
-  bit_code<kShift, 2>(x, w);
-  bit_code<kShift, 3>(x, w);
-  bit_code<kShift, 4>(x, w);
-  bit_code<kShift, 5>(x, w);
-  bit_code<kShift, 6>(x, w);
-  bit_code<kShift, 7>(x, w);
+inline void bit_codes(const uint8_t* plane, int64_t b, int64_t row, Codes& w) {
+  const wi x = simd::wide_load(plane + b * 64 + row * 4);
+  w[0] = simd::wide_or(w[0], moved_bits<0, 1, kShift>(x));
+  w[1] = simd::wide_or(w[1], moved_bits<1, 1, kShift>(x));
+  w[2] = simd::wide_or(w[2], moved_bits<2, 1, kShift>(x));
+  w[3] = simd::wide_or(w[3], moved_bits<3, 1, kShift>(x));
+  w[4] = simd::wide_or(w[4], moved_bits<4, 1, kShift>(x));
+  w[5] = simd::wide_or(w[5], moved_bits<5, 1, kShift>(x));
+  w[6] = simd::wide_or(w[6], moved_bits<6, 1, kShift>(x));
+  w[7] = simd::wide_or(w[7], moved_bits<7, 1, kShift>(x));
 }
 
 inline void zero_codes(Codes& w) {
@@ -94,6 +102,7 @@ inline wf half_factors(const uint8_t* plane, int64_t unit, int64_t row) {
 
 // What most types have; the structs below override by name.
 struct Defaults {
+  static constexpr PackForm kForm = PackForm::plain;
   static constexpr int kMaxCode = 0;          // of unsigned codes; 0: codes are int8
   static constexpr int kOffset = 0;           // subtracted from unsigned codes
   static constexpr bool kHasM = false;        // adds m times what the inputs sum up to
@@ -126,7 +135,7 @@ struct FormatQ5_0 : Defaults {
   static constexpr int kOffset = 16;
   static void codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
     nibble_codes(p, b, row, w);
-    bit_codes<4>(p, b, row, w);
+    bit_codes<4>(p.bit, b, row, w);
   }
 };
 
@@ -140,6 +149,18 @@ struct FormatQ8_0 : Defaults {
   static constexpr DType kType = DType::Q8_0;
   static void codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
     for (int64_t j = 0; j < 8; ++j) w[j] = simd::wide_load(p.byte + b * 512 + j * 64 + row * 4);
+  }
+};
+
+// The upper five bits of code + 128 in codes(), the other three in low_codes().
+struct FormatOrderedQ8_0 : FormatQ5_0 {
+  static constexpr DType kType = DType::Q8_0;
+  static constexpr PackForm kForm = PackForm::ordered;
+  static constexpr int kOffset = 0;
+  static void low_codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
+    zero_codes(w);
+    pair_codes<0>(p, b, row, w);
+    bit_codes<2>(p.low, b, row, w);
   }
 };
 
@@ -200,7 +221,7 @@ struct FormatQ3_K : ScaledDefaults {
   static void codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
     zero_codes(w);
     pair_codes<0>(p, b, row, w);
-    bit_codes<2>(p, b, row, w);
+    bit_codes<2>(p.bit, b, row, w);
   }
 };
 

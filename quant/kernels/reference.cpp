@@ -228,6 +228,7 @@ constinit const KernelTable kernels_reference = {
     .act_bytes = act_bytes,
     .prepare_act = prepare_act,
     .matmul = matmul,
+    .head_bounds = nullptr,
     .dequantize_row = dequantize_matrix_row,
     .rms_norm = rms_norm,
     .rope = rope,

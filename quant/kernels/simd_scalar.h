@@ -226,7 +226,7 @@ template <int kFrom, int kMask>
 inline wi wide_bits(wi x) {
   return shift_right32(x, kFrom) & broadcast8(kMask);
 }
-/// Each byte kBy bits up; no bit leaves its byte.
+/// Each byte kBy bits up; what leaves it ends in another's low kBy bits or is lost.
 template <int kBy>
 inline wi wide_up(wi x) {
   return shift_left32(x, kBy);
@@ -276,6 +276,9 @@ inline wf wide_mul(wf a, wf b) {
 inline wf wide_negate(wf a) {
   return -a;
 }
+inline wf wide_abs(wf a) {
+  return max(a, -a);
+}
 inline wf wide_fma(wf a, wf b, wf c) {
   return fma(a, b, c);
 }
@@ -284,6 +287,14 @@ inline wf wide_to_float(wi v) {
 }
 inline wi wide_add32(wi a, wi b) {
   return add32(a, b);
+}
+inline wi wide_times8(wi v) {
+  return shift_left32(v, 3);
+}
+/// kValue in every int16 lane.
+template <int kValue>
+inline wi wide_every16() {
+  return broadcast16(kValue);
 }
 
 /// Lane i is the sum over 32 columns of row i's codes (unsigned, at most kMaxCode) times a [32].

@@ -23,7 +23,7 @@ inline constexpr int64_t kWide = 8;
 template <int kFrom, int kMask>
 [[gnu::always_inline]] inline wi wide_bits(wi x) {
   if constexpr (kFrom != 0) x = _mm256_srli_epi16(x, kFrom);
-  return _mm256_and_si256(x, _mm256_set1_epi8(kMask));
+  return _mm256_and_si256(x, _mm256_set1_epi8(static_cast<char>(kMask)));
 }
 template <int kBy>
 [[gnu::always_inline]] inline wi wide_up(wi x) {
@@ -63,6 +63,9 @@ template <int kFactor>
 [[gnu::always_inline]] inline wf wide_negate(wf a) {
   return vf(_mm256_xor_ps(a, _mm256_set1_ps(-0.0f)));
 }
+[[gnu::always_inline]] inline wf wide_abs(wf a) {
+  return vf(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a));
+}
 [[gnu::always_inline]] inline wf wide_fma(wf a, wf b, wf c) {
   return fma(a, b, c);
 }
@@ -71,6 +74,13 @@ template <int kFactor>
 }
 [[gnu::always_inline]] inline wi wide_add32(wi a, wi b) {
   return add32(a, b);
+}
+[[gnu::always_inline]] inline wi wide_times8(wi v) {
+  return _mm256_slli_epi32(v, 3);
+}
+template <int kValue>
+[[gnu::always_inline]] inline wi wide_every16() {
+  return _mm256_set1_epi16(kValue);
 }
 
 }  // namespace simd

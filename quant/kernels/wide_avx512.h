@@ -23,7 +23,7 @@ inline constexpr int64_t kWide = 16;
 template <int kFrom, int kMask>
 [[gnu::always_inline]] inline wi wide_bits(wi x) {
   if constexpr (kFrom != 0) x = _mm512_srli_epi16(x, kFrom);
-  return _mm512_and_si512(x, _mm512_set1_epi8(kMask));
+  return _mm512_and_si512(x, _mm512_set1_epi8(static_cast<char>(kMask)));
 }
 template <int kBy>
 [[gnu::always_inline]] inline wi wide_up(wi x) {
@@ -67,6 +67,10 @@ template <int kFactor>
   return _mm512_castsi512_ps(
       _mm512_xor_si512(_mm512_castps_si512(a), _mm512_set1_epi32(INT32_MIN)));
 }
+[[gnu::always_inline]] inline wf wide_abs(wf a) {
+  return _mm512_castsi512_ps(
+      _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(INT32_MAX)));
+}
 [[gnu::always_inline]] inline wf wide_fma(wf a, wf b, wf c) {
   return _mm512_fmadd_ps(a, b, c);
 }
@@ -75,6 +79,13 @@ template <int kFactor>
 }
 [[gnu::always_inline]] inline wi wide_add32(wi a, wi b) {
   return _mm512_add_epi32(a, b);
+}
+[[gnu::always_inline]] inline wi wide_times8(wi v) {
+  return _mm512_slli_epi32(v, 3);
+}
+template <int kValue>
+[[gnu::always_inline]] inline wi wide_every16() {
+  return _mm512_set1_epi16(kValue);
 }
 [[gnu::always_inline]] inline wi wide_broadcast32(const void* p) {
   int32_t x;

@@ -98,7 +98,7 @@ void Engine::repack(const EngineOptions& options) {
   const int64_t available = available_memory();
   if (available >= 0 && packed_bytes(*model_) > available / 10 * 9) return;
   Team team(options.n_threads > 0 ? options.n_threads : default_threads());
-  pack_weights(file_, *model_, team, options.cancel, options.on_progress);
+  pack_weights(file_, *model_, *kernels_, team, options.cancel, options.on_progress);
 }
 
 int64_t Engine::n_vocab() const noexcept {

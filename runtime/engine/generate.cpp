@@ -58,6 +58,18 @@ bool not_cancelled(Call&& call) {
   }
 }
 
+// The session works out the logits that the sampler looks at, until the generation ends.
+class TopOnly {
+ public:
+  TopOnly(Session& session, int64_t k) : session_(session) { session_.want_top(k); }
+  ~TopOnly() { session_.want_top(0); }
+  TopOnly(const TopOnly&) = delete;
+  TopOnly& operator=(const TopOnly&) = delete;
+
+ private:
+  Session& session_;
+};
+
 FinishReason decode(Session& session, Sampler& sampler, const GenerateOptions& options,
                     const CancelToken* cancel, TextOut& out, std::vector<int32_t>& tokens) {
   const Tokenizer& tokenizer = session.engine().tokenizer();
@@ -87,6 +99,7 @@ GenerateResult generate(Session& session, Sampler& sampler, std::span<const int3
   GenerateResult result;
   TextOut out(options.stop, on_text, result.text);
   const auto start = Clock::now();
+  const TopOnly top(session, sampler.n_top());
   const bool prompt_done =
       not_cancelled([&] { result.prompt = session.sync(prompt, cancel, on_prefill); });
   result.prompt_seconds = seconds_since(start);

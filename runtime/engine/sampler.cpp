@@ -110,6 +110,7 @@ constexpr std::array kStages = {
 };
 constexpr size_t kLogitBias = 0;
 constexpr size_t kPenalties = 1;
+constexpr size_t kTopK = 2;
 constexpr size_t kDist = kStages.size() - 1;
 
 // top_k, top-k and topk are the same name.
@@ -210,6 +211,20 @@ int32_t Sampler::sample(std::span<const float> logits) {
   }
   need_some();
   return greedy ? candidates_.best() : candidates_.at(philox_uniform(seed_, draws_++));
+}
+
+int64_t Sampler::n_top() const noexcept {
+  const SamplerOptions& o = options_;
+  const bool penalizes =
+      o.repeat_last_n != 0 &&
+      (o.repeat_penalty != 1 || o.frequency_penalty != 0 || o.presence_penalty != 0);
+  if (!o.logit_bias.empty() || penalizes) return 0;
+  if (o.temperature == 0) return 1;
+  for (const size_t stage : order_) {
+    if (stage == kTopK) return std::max(o.top_k, 0);
+    if (stage > kPenalties) return 0;
+  }
+  return 0;
 }
 
 void Sampler::accept(int32_t id) {

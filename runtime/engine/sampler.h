@@ -55,6 +55,8 @@ class Sampler {
   /// Chooses from logits [n_vocab]; reads the history but does not add to it.
   /// Errors: internal (every logit is NaN or -infinity), bad_argument (another n_vocab).
   int32_t sample(std::span<const float> logits);
+  /// How many of the largest logits sample() looks at with these options; 0: at all of them.
+  int64_t n_top() const noexcept;
   /// The token enters the history that the penalties look at. Errors: bad_argument (no such id).
   void accept(int32_t id);
   /// The history becomes these tokens; the random sequence goes on. Errors as accept.

@@ -9,6 +9,15 @@
 
 namespace nibble {
 
+namespace {
+
+// Reading the head in part costs five eighths of it and what cannot be ruled out: above this share
+// there is nothing to gain, and for so many tokens it is not tried.
+constexpr double kWorthwhile = 0.25;
+constexpr int64_t kHeadRest = 32;
+
+}  // namespace
+
 struct Session::Impl {
   Impl(std::shared_ptr<const Engine> e, const SessionOptions& o, MemoryPlan p, SequenceState first)
       : engine(std::move(e)), options(o), plan(p), state(std::move(first)), team(o.n_threads) {}
@@ -22,6 +31,9 @@ struct Session::Impl {
   std::vector<int32_t> tokens;
   std::vector<Row> rows;
   bool have_logits = false;
+  int64_t top_k = 0;       // as want_top() says
+  int64_t have_top = 0;    // so many of the logits at hand are right; 0: all
+  int64_t head_rest = 0;   // tokens until reading the head in part is tried again
   int64_t logits_row = 0;  // of the workspace's logits: the last token's
 
   int64_t n_ctx() const { return plan.n_ctx; }
@@ -55,6 +67,9 @@ struct Session::Impl {
     const int64_t n_logits = all_logits ? n : 1;
     have_logits = false;
     workspace.reserve(engine->model(), engine->kernels(), team.size(), n, n_logits, 0);
+    const bool partly = top_k > 0 && top_k <= Workspace::kMostTop && n_logits == 1;
+    workspace.top_k = partly && head_rest == 0 ? top_k : 0;
+    if (head_rest > 0) --head_rest;
     workspace.reserve_splits(engine->model(), n, state.length() + n);
     state.reserve(n);
     rows.clear();
@@ -72,6 +87,8 @@ struct Session::Impl {
     state.commit(n);
     tokens.insert(tokens.end(), ids.begin(), ids.end());
     have_logits = true;
+    have_top = workspace.head_share < 0 ? 0 : workspace.top_k;
+    if (workspace.head_share > kWorthwhile) head_rest = kHeadRest;
     logits_row = n_logits - 1;
   }
 };
@@ -170,6 +187,12 @@ std::span<const float> Session::logits() const noexcept {
           static_cast<size_t>(n_vocab)};
 }
 
+void Session::want_top(int64_t k) noexcept {
+  Impl& s = *impl_;
+  s.top_k = std::max<int64_t>(k, 0);
+  if (s.have_top != 0 && (s.top_k == 0 || s.top_k > s.have_top)) s.have_logits = false;
+}
+
 std::span<const int32_t> Session::tokens() const noexcept {
   return impl_->tokens;
 }
@@ -202,10 +225,12 @@ Session Session::fork() const {
   }
   auto copy = std::make_unique<Impl>(s.engine, s.options, s.plan, s.state.fork());
   copy->tokens = s.tokens;
+  copy->top_k = s.top_k;
   if (s.have_logits) {
     copy->workspace.logits.reserve(s.engine->n_vocab());
     std::copy(logits().begin(), logits().end(), copy->workspace.logits.data());
     copy->have_logits = true;
+    copy->have_top = s.have_top;
   }
   return Session(std::move(copy));
 }

@@ -49,6 +49,12 @@ class Session {
                     const std::function<void(int64_t, int64_t, const float*)>& on_rows,
                     const CancelToken* cancel = nullptr, int64_t first_row = 0);
 
+  /// From now on logits() need only have the k largest right; any other may be -infinity. Reading
+  /// an output head in part makes decoding faster, and the k largest are what they always are. 0,
+  /// the default: all of them; generate() sets it and leaves 0. Logits at hand that are too few for
+  /// the new k are gone.
+  void want_top(int64_t k) noexcept;
+
   /// After the last token; empty before the first. Valid until the next call that evaluates.
   std::span<const float> logits() const noexcept;  // [n_vocab]
   std::span<const int32_t> tokens() const noexcept;

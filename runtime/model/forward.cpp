@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cfenv>
 #include <cmath>
+#include <functional>
+#include <limits>
 
 namespace nibble {
 
@@ -52,6 +54,7 @@ class Pass {
         each_alone_(rows.size() == 1),
         cancel_(cancel) {
     for (TileCounter& c : ws.counters) c.reset();
+    ws.head_share = -1;
     ws.logit_rows.clear();
     for (int64_t t = 0; t < n_rows_; ++t) {
       if (rows[static_cast<size_t>(t)].output == RowOutput::logits) ws.logit_rows.push_back(t);
@@ -178,6 +181,7 @@ class Pass {
     }
     if (thread == 0) write_hidden();
     rows_are_done();
+    if (n_logits == 1 && can_bound_head()) return top_logits(thread, phase);
     const Product product[] = {{head[0], ws_.logits.data()}};
     if (n_logits > 0) matmul(thread, product, n_logits, phase);
     team_.barrier();
@@ -191,6 +195,92 @@ class Pass {
         kernels_.softcap(logits, config_.n_vocab, config_.logit_softcap);
       }
     }
+  }
+
+  // ---- the largest logits only ----
+
+  /// A scale or a cap could make equal what was not, and then the order of ids decides.
+  bool can_bound_head() const noexcept {
+    return ws_.top_k > 0 && model_.weights.model[Role::output].form == PackForm::ordered &&
+           config_.logit_scale == 1.0f && config_.logit_softcap == 0.0f;
+  }
+
+  /// The k largest logits, and -infinity for rows that the upper planes of the weights rule out:
+  /// those of groups that cannot reach what k groups reach for certain.
+  void top_logits(int thread, int64_t& phase) noexcept {
+    const Matrix& head = model_.weights.model[Role::output];
+    const int64_t n_groups = (head.rows + kGroupRows - 1) / kGroupRows;
+    MatmulArgs args;
+    args.w = head;
+    args.act = act(thread, ActLayout::q8);
+    args.tokens = 1;
+    args.out = ws_.logits.data();
+    args.out_stride = head.rows;
+    const auto rows_of_groups = [&](Range groups) {
+      args.row_begin = groups.begin * kGroupRows;
+      args.row_end = std::min(groups.end * kGroupRows, head.rows);
+    };
+    for_each_tile(phase, n_groups, [&](Range groups) {
+      rows_of_groups(groups);
+      kernels_.head_bounds(args, ws_.bounds.data() + groups.begin * 2);
+    });
+    team_.barrier();
+    const float least = least_of_top(n_groups);
+    if (thread == 0) count_survivors(n_groups, least);
+    for_each_tile(phase, n_groups, [&](Range groups) {
+      for (int64_t g = groups.begin; g < groups.end;) {
+        const bool wanted = may_reach(g, least);
+        Range run = {g, g + 1};
+        while (run.end < groups.end && may_reach(run.end, least) == wanted) ++run.end;
+        rows_of_groups(run);
+        if (wanted) {
+          kernels_.matmul(args);
+        } else {
+          std::fill(args.out + args.row_begin, args.out + args.row_end,
+                    -std::numeric_limits<float>::infinity());
+        }
+        g = run.end;
+      }
+    });
+    team_.barrier();
+  }
+
+  /// Units of kHeadGroups groups.
+  template <class F>
+  void for_each_tile(int64_t& phase, int64_t n_groups, F&& f) noexcept {
+    constexpr int64_t kHeadGroups = 32;
+    TileCounter& counter = ws_.counters[static_cast<size_t>(phase++)];
+    const int64_t n_tiles = (n_groups + kHeadGroups - 1) / kHeadGroups;
+    for (int64_t tile = counter.next(); tile < n_tiles; tile = counter.next()) {
+      if (cancelled()) return;
+      f(Range{tile * kHeadGroups, std::min((tile + 1) * kHeadGroups, n_groups)});
+    }
+  }
+
+  bool may_reach(int64_t group, float least) const noexcept {
+    return !(ws_.bounds.data()[2 * group + 1] < least);
+  }
+
+  /// The k-th largest of the groups' lower bounds: k logits are at least this.
+  float least_of_top(int64_t n_groups) const noexcept {
+    float top[Workspace::kMostTop];  // a heap, the least first
+    const int64_t k = ws_.top_k;
+    if (n_groups < k) return -std::numeric_limits<float>::infinity();
+    std::fill(top, top + k, -std::numeric_limits<float>::infinity());
+    for (int64_t g = 0; g < n_groups; ++g) {
+      const float low = ws_.bounds.data()[2 * g];
+      if (!(low > top[0])) continue;
+      std::pop_heap(top, top + k, std::greater<>());
+      top[k - 1] = low;
+      std::push_heap(top, top + k, std::greater<>());
+    }
+    return top[0];
+  }
+
+  void count_survivors(int64_t n_groups, float least) noexcept {
+    int64_t n = 0;
+    for (int64_t g = 0; g < n_groups; ++g) n += may_reach(g, least) ? 1 : 0;
+    ws_.head_share = static_cast<double>(n) / static_cast<double>(n_groups);
   }
 
   // ---- parts of phases ----

@@ -17,19 +17,31 @@ bool is_packable(Role role, const Matrix& m) {
          pack_recipe(m.type) != nullptr;
 }
 
+// An output head in ordered planes has most of its rows read in part only, when not all logits are
+// wanted; a small one gains nothing.
+constexpr int64_t kFewestOrderedRows = 16384;
+
+PackForm form_of(Role role, const Matrix& m, const KernelTable& kernels) {
+  const bool ordered = role == Role::output && kernels.head_bounds != nullptr &&
+                       pack_recipe(m.type, PackForm::ordered) != nullptr &&
+                       m.rows >= kFewestOrderedRows && m.cols <= kMostOrderedCols;
+  return ordered ? PackForm::ordered : PackForm::plain;
+}
+
 template <class Model, class F>
 void for_each_packable(Model& model, F&& f) {
   const auto visit = [&f](auto& weights) {
     for (size_t r = 0; r < weights.matrix.size(); ++r) {
-      if (is_packable(static_cast<Role>(r), weights.matrix[r])) f(weights.matrix[r]);
+      const auto role = static_cast<Role>(r);
+      if (is_packable(role, weights.matrix[r])) f(role, weights.matrix[r]);
     }
   };
   for (auto& layer : model.weights.layers) visit(layer);
   visit(model.weights.model);
 }
 
-void pack_matrix(const Matrix& m, std::byte* out, Team& team, const CancelToken* cancel) {
-  const PackedLayout layout = packed_layout(m.type, m.rows, m.cols);
+void pack_matrix(const Matrix& m, const PackedLayout& layout, std::byte* out, Team& team,
+                 const CancelToken* cancel) {
   const int64_t stride = row_bytes(m.type, m.cols);
   TileCounter groups;
   team.run([&](int, Team&) {
@@ -47,20 +59,24 @@ void pack_matrix(const Matrix& m, std::byte* out, Team& team, const CancelToken*
 
 int64_t packed_bytes(const Model& model) noexcept {
   int64_t bytes = 0;
-  for_each_packable(
-      model, [&bytes](const Matrix& m) { bytes += packed_layout(m.type, m.rows, m.cols).bytes; });
+  // All forms of a type take as many bytes.
+  for_each_packable(model, [&bytes](Role, const Matrix& m) {
+    bytes += packed_layout(m.type, m.rows, m.cols).bytes;
+  });
   return bytes;
 }
 
-void pack_weights(const TensorFile& file, Model& model, Team& team, const CancelToken* cancel,
+void pack_weights(const TensorFile& file, Model& model, const KernelTable& kernels, Team& team,
+                  const CancelToken* cancel,
                   const std::function<void(uint64_t, uint64_t)>& on_progress) {
   const auto total = static_cast<uint64_t>(packed_bytes(model));
   uint64_t done = 0;
-  for_each_packable(model, [&](Matrix& m) {
+  for_each_packable(model, [&](Role role, Matrix& m) {
     Buffer<std::byte> packed;
-    const int64_t bytes = packed_layout(m.type, m.rows, m.cols).bytes;
-    packed.reserve(bytes);
-    pack_matrix(m, packed.data(), team, cancel);
+    const PackForm form = form_of(role, m, kernels);
+    const PackedLayout layout = packed_layout(m.type, m.rows, m.cols, form);
+    packed.reserve(layout.bytes);
+    pack_matrix(m, layout, packed.data(), team, cancel);
     if (cancel != nullptr && cancel->requested()) fail(ErrorCode::cancelled, "cancelled");
     if (const MappedFile* map = file.map()) {
       const auto offset = static_cast<const std::byte*>(m.data) -
@@ -70,8 +86,9 @@ void pack_weights(const TensorFile& file, Model& model, Team& team, const Cancel
     }
     m.data = packed.data();
     m.packed = true;
+    m.form = form;
     model.weights.packed.push_back(std::move(packed));
-    done += static_cast<uint64_t>(bytes);
+    done += static_cast<uint64_t>(layout.bytes);
     if (on_progress) on_progress(done, total);
   });
 }

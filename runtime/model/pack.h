@@ -14,10 +14,10 @@ namespace nibble {
 /// where it is not also the output head: a row at a time is read of it.
 int64_t packed_bytes(const Model&) noexcept;
 
-/// Packs every such matrix, with all threads of the team. on_progress gets bytes done and in all,
-/// from the calling thread; may be empty.
-/// Errors: out_of_memory, cancelled. The model is then unusable.
-void pack_weights(const TensorFile&, Model&, Team&, const CancelToken* cancel,
+/// Packs every such matrix for these kernels, with all threads of the team. on_progress gets bytes
+/// done and in all, from the calling thread; may be empty. Errors: out_of_memory, cancelled. The
+/// model is then unusable.
+void pack_weights(const TensorFile&, Model&, const KernelTable&, Team&, const CancelToken* cancel,
                   const std::function<void(uint64_t done, uint64_t total)>& on_progress);
 
 }  // namespace nibble

@@ -121,7 +121,10 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
     if (freqs.size() <= i) freqs.push_back(rope_freqs(config.ropes[i], factors));
   }
   logit_rows.reserve(static_cast<size_t>(std::max(n_rows, n_logits)));
-  const size_t phases = config.layers.size() * kPhasesPerLayer + 1;
+  if (model.weights.model[Role::output].form == PackForm::ordered) {
+    bounds.reserve((config.n_vocab + kGroupRows - 1) / kGroupRows * 2);
+  }
+  const size_t phases = config.layers.size() * kPhasesPerLayer + kHeadPhases;
   if (counters.size() != phases) counters = std::vector<TileCounter>(phases);
 }
 

@@ -68,15 +68,25 @@ struct Workspace {
   std::vector<Buffer<float>> cos_sin;      // a RopeSpec: [rows, dim/2, 2]
   std::vector<std::vector<double>> freqs;  // a RopeSpec: [dim/2], radians a position
   std::vector<int64_t> logit_rows;         // batch rows with logits, in order
+  Buffer<float> bounds;                    // [groups of 16 tokens][2] KernelTable::head_bounds
   int64_t act_q8_row = 0;                  // bytes of one prepared row of the widest input
   int64_t act_f32_row = 0;
   int64_t row_stride = 0;
   int64_t attend_stride = 0;
   int64_t n_splits = 0;  // that partials has room for, of each row
 
+  /// Before a forward, > 0: of a single row of logits only the so many largest are needed, and any
+  /// other may be -infinity. At most kMostTop.
+  int64_t top_k = 0;
+  static constexpr int64_t kMostTop = 128;
+  /// After one: the share of the head's rows that were read whole; negative if all logits are
+  /// there.
+  double head_share = -1;
+
   /// Phases of a layer whose tiles are dealt out: qkv, attention, output, gate and up, down.
   static constexpr size_t kPhasesPerLayer = 5;
-  std::vector<TileCounter> counters;  // kPhasesPerLayer a layer, one for the output head
+  static constexpr size_t kHeadPhases = 2;
+  std::vector<TileCounter> counters;  // kPhasesPerLayer a layer, then kHeadPhases
 };
 
 }  // namespace nibble

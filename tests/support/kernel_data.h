@@ -102,8 +102,9 @@ inline std::vector<int64_t> widths(DType type) {
 }
 
 /// A matrix in the layout of quant/packed.h.
-inline std::vector<uint8_t> pack(DType type, const void* w, int64_t rows, int64_t cols) {
-  const PackedLayout layout = packed_layout(type, rows, cols);
+inline std::vector<uint8_t> pack(DType type, const void* w, int64_t rows, int64_t cols,
+                                 PackForm form = PackForm::plain) {
+  const PackedLayout layout = packed_layout(type, rows, cols, form);
   std::vector<uint8_t> out(static_cast<size_t>(layout.bytes));
   const int64_t stride = row_bytes(type, cols);
   for (int64_t g = 0; g < layout.groups; ++g) {

@@ -7,6 +7,26 @@
 using namespace nibble;
 using namespace nibble::test;
 
+TEST_CASE("ordered planes give back the file's bytes", "[packed]") {
+  Rng rng(4);
+  for (int64_t rows : {1, 15, 16, 17, 40}) {
+    const int64_t cols = 96;
+    const auto w = random_weights(rng, DType::Q8_0, rows, cols);
+    const auto packed = pack(DType::Q8_0, w.data(), rows, cols, PackForm::ordered);
+    const PackedLayout layout = packed_layout(DType::Q8_0, rows, cols, PackForm::ordered);
+    CHECK(layout.bytes == packed_layout(DType::Q8_0, rows, cols).bytes);
+    const int64_t stride = row_bytes(DType::Q8_0, cols);
+    std::vector<uint8_t> back(w.size());
+    for (int64_t g = 0; g < layout.groups; ++g) {
+      unpack_group(DType::Q8_0, layout, g, packed.data(),
+                   std::min(kGroupRows, rows - g * kGroupRows), stride,
+                   back.data() + g * kGroupRows * stride);
+    }
+    CHECK(back == w);
+  }
+  CHECK(pack_recipe(DType::Q4_0, PackForm::ordered) == nullptr);
+}
+
 TEST_CASE("packing gives back the file's bytes", "[packed]") {
   Rng rng(1);
   int types = 0;

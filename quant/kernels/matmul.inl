@@ -46,10 +46,11 @@ struct BlockCodes<FormatOrderedQ8_0> {
   }
 };
 
-// c [kWide] += one block of weights times 32 inputs of one token.
+// acc + one block of weights times 32 inputs of one token.
 template <class F>
-[[gnu::always_inline]] inline void add_product(const BlockCodes<F>& codes, const BlockFactors& f,
-                                               const int8_t* q, const ActFactor& factor, float* c) {
+[[gnu::always_inline]] inline wf plus_product(wf acc, const BlockCodes<F>& codes,
+                                              const BlockFactors& f, const int8_t* q,
+                                              const ActFactor& factor) {
   wi sum;
   if constexpr (F::kForm == PackForm::ordered) {
     sum = simd::wide_times8(simd::dot_codes<F::kMaxCode>(codes.w, q));
@@ -64,15 +65,42 @@ template <class F>
     sum = simd::dot_codes<F::kMaxCode>(codes.w, q);
   }
   const wf scale = simd::wide_broadcast(factor.scale);
-  wf acc =
-      simd::wide_fma(simd::wide_to_float(sum), simd::wide_mul(f.d, scale), simd::wide_loadf(c));
+  acc = simd::wide_fma(simd::wide_to_float(sum), simd::wide_mul(f.d, scale), acc);
   if constexpr (F::kHalfMinima) {
     const wf low = simd::wide_to_float(simd::dot_sums(f.min, factor.sums));
     acc = simd::wide_fma(low, simd::wide_mul(f.m, scale), acc);
   } else if constexpr (F::kHasM || (F::kOffset != 0 && !F::kHalfScales)) {
     acc = simd::wide_fma(f.m, simd::wide_broadcast(factor.scaled_sum), acc);
   }
-  simd::wide_storef(c, acc);
+  return acc;
+}
+
+// c [kWide] += the same.
+template <class F>
+[[gnu::always_inline]] inline void add_product(const BlockCodes<F>& codes, const BlockFactors& f,
+                                               const int8_t* q, const ActFactor& factor, float* c) {
+  simd::wide_storef(c, plus_product<F>(simd::wide_loadf(c), codes, f, q, factor));
+}
+
+// c [16] = a group of rows times the only token of a panel: weights are read from the first to the
+// last, as memory likes it.
+template <class F>
+inline void multiply_row(const GroupPlanes& planes, const ActPanel& act, int64_t blocks, float* c) {
+  constexpr int64_t kParts = kGroupRows / kWide;
+  wf acc[kParts];
+  for (wf& a : acc) a = simd::wide_broadcast(0.0f);
+  for (int64_t b = 0; b < blocks; ++b) {
+#pragma GCC unroll 2
+    for (int64_t i = 0; i < kParts; ++i) {
+      const BlockCodes<F> codes(planes, b, i * kWide);
+      const BlockFactors f = block_factors<F>(planes, b, i * kWide);
+      acc[i] = plus_product<F>(acc[i], codes, f, act.q + b * kBlock, act.factor[b]);
+      if (act.flag[b * 64] != 0) {
+        acc[i] = plus_product<F>(acc[i], codes, f, act.fine + b * kBlock, act.fine_factor[b]);
+      }
+    }
+  }
+  for (int64_t i = 0; i < kParts; ++i) simd::wide_storef(c + i * kWide, acc[i]);
 }
 
 // The tokens of a panel that have a second plane in block b, a bit each.
@@ -156,8 +184,23 @@ inline void store_tile(const MatmulArgs& a, int64_t t0, int64_t tokens, int64_t 
   }
 }
 
+// One token's products with packed weights.
+template <class F>
+void multiply_rows(const MatmulArgs& a) {
+  const PackRecipe recipe = *pack_recipe(F::kType, F::kForm);
+  const PackedLayout layout = packed_layout(F::kType, a.w.rows, a.w.cols, F::kForm);
+  const ActPanel act = act_panel(a.act, a.w.cols, 1, 0);
+  alignas(64) float c[kGroupRows];
+  for (int64_t row = a.row_begin; row < a.row_end; row += kGroupRows) {
+    multiply_row<F>(group_planes(recipe, layout, a.w.data, row / kGroupRows), act, layout.blocks,
+                    c);
+    store_tile(a, 0, 1, row, at_most(a.row_end, row + kGroupRows), c);
+  }
+}
+
 template <class F>
 void matmul_quantized(const MatmulArgs& a) {
+  if (a.tokens == 1 && a.w.packed) return multiply_rows<F>(a);
   alignas(64) float c[kTileGroups * kPanelTokens * kGroupRows];
   const int64_t blocks = a.w.cols / kBlock;
   const int64_t token_end = at_most(a.token_end, a.tokens);

@@ -42,10 +42,13 @@ inline void add_upper(const Codes& codes, wf d8, wf offset, const int8_t* q,
   *middle = simd::wide_fma(offset, simd::wide_broadcast(factor.scaled_sum), *middle);
 }
 
+constexpr CodePlanes kUpperPlanes = {.nibble = true, .bit = true};
+
 inline RowBounds row_bounds(const GroupPlanes& planes, const ActPanel& act, const float* sizes,
                             int64_t blocks, int64_t row) {
   RowBounds r = {simd::wide_broadcast(0.0f), simd::wide_broadcast(0.0f)};
   for (int64_t b = 0; b < blocks; ++b) {
+    if (row == 0) prefetch_codes<kUpperPlanes>(planes, b);
     Codes codes;
     FormatOrderedQ8_0::codes(planes, b, row, codes);
     const wf d = half_factors(planes.d, b, row);

@@ -90,6 +90,7 @@ inline void multiply_row(const GroupPlanes& planes, const ActPanel& act, int64_t
   wf acc[kParts];
   for (wf& a : acc) a = simd::wide_broadcast(0.0f);
   for (int64_t b = 0; b < blocks; ++b) {
+    prefetch_codes<F::kPlanes>(planes, b);
 #pragma GCC unroll 2
     for (int64_t i = 0; i < kParts; ++i) {
       const BlockCodes<F> codes(planes, b, i * kWide);

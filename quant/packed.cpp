@@ -76,21 +76,18 @@ struct Packing;
 
 template <>
 struct Packing<block::Q4_0> {
-  static constexpr PackRecipe kRecipe = {.nibble = true};
   static void get(const block::Q4_0& b, int, Words& w) { get_nibbles(b.qs, w); }
   static void set(block::Q4_0& b, int, const Words& w) { set_nibbles(b.qs, w); }
 };
 
 template <>
 struct Packing<block::Q4_1> {
-  static constexpr PackRecipe kRecipe = {.nibble = true, .has_m = true};
   static void get(const block::Q4_1& b, int, Words& w) { get_nibbles(b.qs, w); }
   static void set(block::Q4_1& b, int, const Words& w) { set_nibbles(b.qs, w); }
 };
 
 template <>
 struct Packing<block::Q5_0> {
-  static constexpr PackRecipe kRecipe = {.nibble = true, .bit = true};
   static void get(const block::Q5_0& b, int, Words& w) {
     get_nibbles(b.qs, w);
     get_fifth_bits(b.qh, w);
@@ -103,7 +100,6 @@ struct Packing<block::Q5_0> {
 
 template <>
 struct Packing<block::Q5_1> {
-  static constexpr PackRecipe kRecipe = {.nibble = true, .bit = true, .has_m = true};
   static void get(const block::Q5_1& b, int, Words& w) {
     get_nibbles(b.qs, w);
     get_fifth_bits(b.qh, w);
@@ -116,17 +112,25 @@ struct Packing<block::Q5_1> {
 
 template <>
 struct Packing<block::Q8_0> {
-  static constexpr PackRecipe kRecipe = {.byte = true};
   static void get(const block::Q8_0& b, int, Words& w) { std::memcpy(w, b.qs, sizeof(w)); }
   static void set(block::Q8_0& b, int, const Words& w) { std::memcpy(b.qs, w, sizeof(w)); }
 };
 
 // Q8_0 in ordered planes.
-struct OrderedQ8_0 : block::Q8_0 {};
+struct OrderedQ8_0 : block::Q8_0 {
+  static constexpr PackForm kForm = PackForm::ordered;
+};
+
+template <class Block>
+constexpr PackForm form_of() {
+  if constexpr (requires { Block::kForm; }) return Block::kForm;
+  return PackForm::plain;
+}
+template <class Block>
+constexpr PackRecipe kRecipeOf = recipe_of(Block::kType, form_of<Block>());
 
 template <>
 struct Packing<OrderedQ8_0> {
-  static constexpr PackRecipe kRecipe = {.nibble = true, .pair = true, .bit = true, .low = true};
   // CodePlanes takes a code's bits as nibble, pair, bit, low from the lowest up.
   static void get(const block::Q8_0& b, int, Words& w) {
     std::memcpy(w, b.qs, sizeof(w));
@@ -153,14 +157,12 @@ struct Packing<OrderedQ8_0> {
 
 template <>
 struct Packing<block::IQ4_NL> {
-  static constexpr PackRecipe kRecipe = {.nibble = true};
   static void get(const block::IQ4_NL& b, int, Words& w) { get_nibbles(b.qs, w); }
   static void set(block::IQ4_NL& b, int, const Words& w) { set_nibbles(b.qs, w); }
 };
 
 template <>
 struct Packing<block::IQ4_XS> {
-  static constexpr PackRecipe kRecipe = {.nibble = true, .scales = 1, .factor_cols = 256};
   static void get(const block::IQ4_XS& b, int g, Words& w) { get_nibbles(b.qs + 16 * g, w); }
   static void set(block::IQ4_XS& b, int g, const Words& w) { set_nibbles(b.qs + 16 * g, w); }
   static void get_scales(const block::IQ4_XS& b, int8_t* scale, int8_t*) {
@@ -197,8 +199,6 @@ void set_k_scales(Block& b, const int8_t* scale, const int8_t* min) {
 
 template <>
 struct Packing<block::Q4_K> {
-  static constexpr PackRecipe kRecipe = {
-      .nibble = true, .has_m = true, .scales = 1, .has_min = true, .factor_cols = 256};
   static void get(const block::Q4_K& b, int g, Words& w) {
     get_bytes(b.qs + 32 * (g / 2), 4 * (g % 2), 15, 0, w);
   }
@@ -211,8 +211,6 @@ struct Packing<block::Q4_K> {
 
 template <>
 struct Packing<block::Q5_K> {
-  static constexpr PackRecipe kRecipe = {
-      .nibble = true, .bit = true, .has_m = true, .scales = 1, .has_min = true, .factor_cols = 256};
   static void get(const block::Q5_K& b, int g, Words& w) {
     get_bytes(b.qs + 32 * (g / 2), 4 * (g % 2), 15, 0, w);
     get_bytes(b.qh, g, 1, 4, w);
@@ -227,8 +225,6 @@ struct Packing<block::Q5_K> {
 
 template <>
 struct Packing<block::Q6_K> {
-  static constexpr PackRecipe kRecipe = {
-      .nibble = true, .pair = true, .scales = 2, .factor_cols = 256};
   static void get(const block::Q6_K& b, int g, Words& w) {
     get_bytes(b.ql + 64 * (g / 4) + 32 * (g % 2), 4 * (g % 4 / 2), 15, 0, w);
     get_bytes(b.qh + 32 * (g / 4), 2 * (g % 4), 3, 4, w);
@@ -247,8 +243,6 @@ struct Packing<block::Q6_K> {
 
 template <>
 struct Packing<block::Q3_K> {
-  static constexpr PackRecipe kRecipe = {
-      .pair = true, .bit = true, .scales = 2, .factor_cols = 256};
   static void get(const block::Q3_K& b, int g, Words& w) {
     get_bytes(b.qs + 32 * (g / 4), 2 * (g % 4), 3, 0, w);
     get_bytes(b.hmask, g, 1, 2, w);
@@ -271,8 +265,6 @@ struct Packing<block::Q3_K> {
 
 template <>
 struct Packing<block::Q2_K> {
-  static constexpr PackRecipe kRecipe = {
-      .pair = true, .has_m = true, .scales = 2, .has_min = true, .factor_cols = 256};
   static void get(const block::Q2_K& b, int g, Words& w) {
     get_bytes(b.qs + 32 * (g / 4), 2 * (g % 4), 3, 0, w);
   }
@@ -292,11 +284,6 @@ struct Packing<block::Q2_K> {
 
 // ---- what all share ----
 
-template <class Block>
-concept Packable = requires {
-  Packing<Block>::kRecipe;
-};
-
 // Calls f<Block>() for what is packed in this form.
 template <class F>
 void with_packing(DType type, PackForm form, F&& f) {
@@ -305,7 +292,7 @@ void with_packing(DType type, PackForm form, F&& f) {
     return;
   }
   for_each_type(AllTypes{}, [&]<class Block>() {
-    if constexpr (Packable<Block>) {
+    if constexpr (is_packed(kRecipeOf<Block>)) {
       if (Block::kType == type) f.template operator()<Block>();
     }
   });
@@ -339,7 +326,7 @@ void take_bits(const uint8_t* from, Words& w, int shift) {
 // Row r's words of block b to and from the planes of one group.
 template <class Block, class Byte>
 struct CodePlanes {
-  static constexpr PackRecipe kRecipe = Packing<Block>::kRecipe;
+  static constexpr PackRecipe kRecipe = kRecipeOf<Block>;
   static constexpr int kPairShift = kRecipe.nibble ? 4 : 0;
   static constexpr int kBitShift = (kRecipe.nibble ? 4 : 0) + (kRecipe.pair ? 2 : 0);
   static constexpr int kLowShift = 7;
@@ -406,7 +393,7 @@ struct CodePlanes {
 template <class Block>
 void put_factors(const Block& b, const PackedLayout& l, int64_t group, int64_t u, int64_t r,
                  uint8_t* packed) {
-  constexpr PackRecipe kRecipe = Packing<Block>::kRecipe;
+  constexpr PackRecipe kRecipe = kRecipeOf<Block>;
   const int64_t half = (group * l.units + u) * 32 + 2 * r;
   std::memcpy(packed + l.d + half, &b.d, 2);
   if constexpr (requires { b.m; }) std::memcpy(packed + l.m + half, &b.m, 2);
@@ -427,7 +414,7 @@ void put_factors(const Block& b, const PackedLayout& l, int64_t group, int64_t u
 template <class Block>
 void take_factors(Block& b, const PackedLayout& l, int64_t group, int64_t u, int64_t r,
                   const uint8_t* packed) {
-  constexpr PackRecipe kRecipe = Packing<Block>::kRecipe;
+  constexpr PackRecipe kRecipe = kRecipeOf<Block>;
   const int64_t half = (group * l.units + u) * 32 + 2 * r;
   std::memcpy(&b.d, packed + l.d + half, 2);
   if constexpr (requires { b.m; }) std::memcpy(&b.m, packed + l.m + half, 2);
@@ -487,47 +474,18 @@ void unpack_blocks(const PackedLayout& from, int64_t group, const uint8_t* packe
 
 }  // namespace
 
-const PackRecipe* pack_recipe(DType type, PackForm form) noexcept {
-  const PackRecipe* found = nullptr;
-  with_packing(type, form, [&]<class Block>() { found = &Packing<Block>::kRecipe; });
-  return found;
-}
-
-PackedLayout packed_layout(DType type, int64_t rows, int64_t cols, PackForm form) noexcept {
-  const PackRecipe recipe = *pack_recipe(type, form);
-  PackedLayout l;
-  l.groups = (rows + kGroupRows - 1) / kGroupRows;
-  l.blocks = cols / kPackBlock;
-  l.units = cols / recipe.factor_cols;
-  l.form = form;
-  const auto add = [&l](bool has, int64_t group_bytes) -> int64_t {
-    if (!has) return -1;
-    const int64_t at = l.bytes;
-    l.bytes += (l.groups * group_bytes + 63) / 64 * 64;
-    return at;
-  };
-  l.nibble = add(recipe.nibble, l.blocks * 256);
-  l.pair = add(recipe.pair, l.blocks * 128);
-  l.bit = add(recipe.bit, l.blocks * 64);
-  l.low = add(recipe.low, l.blocks * 64);
-  l.byte = add(recipe.byte, l.blocks * 512);
-  l.d = add(true, l.units * 32);
-  l.m = add(recipe.has_m, l.units * 32);
-  l.scale = add(recipe.scales != 0, l.blocks * recipe.scales * 16);
-  l.min = add(recipe.has_min, l.blocks * recipe.scales * 16);
-  return l;
-}
-
 void pack_group(DType type, const UnpackedRows& from, const PackedLayout& to, int64_t group,
                 void* packed) noexcept {
-  with_packing(type, to.form, [&]<class Block>() {
+  const PackForm form = to.low >= 0 ? PackForm::ordered : PackForm::plain;
+  with_packing(type, form, [&]<class Block>() {
     pack_blocks<Block>(from, to, group, static_cast<uint8_t*>(packed));
   });
 }
 
 void unpack_group(DType type, const PackedLayout& from, int64_t group, const void* packed,
                   int64_t rows, int64_t row_bytes, void* out) noexcept {
-  with_packing(type, from.form, [&]<class Block>() {
+  const PackForm form = from.low >= 0 ? PackForm::ordered : PackForm::plain;
+  with_packing(type, form, [&]<class Block>() {
     unpack_blocks<Block>(from, group, static_cast<const uint8_t*>(packed), rows, row_bytes,
                          static_cast<uint8_t*>(out));
   });

@@ -51,15 +51,55 @@ struct PackRecipe {
 enum class PackForm : uint8_t { plain, ordered };
 inline constexpr int64_t kMostOrderedCols = 32768;
 
-/// nullptr: the type is not packed (floats), or has no such form.
-const PackRecipe* pack_recipe(DType type, PackForm form = PackForm::plain) noexcept;
+/// What a type has in this form; for those that have none (floats) is_packed() is false.
+constexpr PackRecipe recipe_of(DType type, PackForm form = PackForm::plain) noexcept {
+  if (form == PackForm::ordered) {
+    if (type != DType::Q8_0) return {};
+    return {.nibble = true, .pair = true, .bit = true, .low = true};
+  }
+  switch (type) {
+    case DType::Q4_0:
+    case DType::IQ4_NL:
+      return {.nibble = true};
+    case DType::Q4_1:
+      return {.nibble = true, .has_m = true};
+    case DType::Q5_0:
+      return {.nibble = true, .bit = true};
+    case DType::Q5_1:
+      return {.nibble = true, .bit = true, .has_m = true};
+    case DType::Q8_0:
+      return {.byte = true};
+    case DType::IQ4_XS:
+      return {.nibble = true, .scales = 1, .factor_cols = 256};
+    case DType::Q2_K:
+      return {.pair = true, .has_m = true, .scales = 2, .has_min = true, .factor_cols = 256};
+    case DType::Q3_K:
+      return {.pair = true, .bit = true, .scales = 2, .factor_cols = 256};
+    case DType::Q4_K:
+      return {.nibble = true, .has_m = true, .scales = 1, .has_min = true, .factor_cols = 256};
+    case DType::Q5_K:
+      return {.nibble = true,
+              .bit = true,
+              .has_m = true,
+              .scales = 1,
+              .has_min = true,
+              .factor_cols = 256};
+    case DType::Q6_K:
+      return {.nibble = true, .pair = true, .scales = 2, .factor_cols = 256};
+    default:
+      return {};
+  }
+}
+
+constexpr bool is_packed(const PackRecipe& r) noexcept {
+  return r.nibble || r.pair || r.byte;
+}
 
 /// Where the planes of a packed matrix begin, in bytes from its start; -1 where there is none.
 struct PackedLayout {
   int64_t groups = 0;  // of 16 rows
   int64_t blocks = 0;  // of 32 columns
   int64_t units = 0;   // that have a d of their own
-  PackForm form = PackForm::plain;
   int64_t nibble = -1;
   int64_t pair = -1;
   int64_t bit = -1;
@@ -72,9 +112,35 @@ struct PackedLayout {
   int64_t bytes = 0;  // of all planes, a multiple of 64
 };
 
-/// Precondition: the type has a recipe for the form; cols is a multiple of its block length.
-PackedLayout packed_layout(DType type, int64_t rows, int64_t cols,
-                           PackForm form = PackForm::plain) noexcept;
+/// Precondition: is_packed(recipe); cols is a multiple of its type's block length.
+constexpr PackedLayout packed_layout(const PackRecipe& recipe, int64_t rows,
+                                     int64_t cols) noexcept {
+  PackedLayout l;
+  l.groups = (rows + kGroupRows - 1) / kGroupRows;
+  l.blocks = cols / kPackBlock;
+  l.units = cols / recipe.factor_cols;
+  const auto add = [&l](bool has, int64_t group_bytes) -> int64_t {
+    if (!has) return -1;
+    const int64_t at = l.bytes;
+    l.bytes += (l.groups * group_bytes + 63) / 64 * 64;
+    return at;
+  };
+  l.nibble = add(recipe.nibble, l.blocks * 256);
+  l.pair = add(recipe.pair, l.blocks * 128);
+  l.bit = add(recipe.bit, l.blocks * 64);
+  l.low = add(recipe.low, l.blocks * 64);
+  l.byte = add(recipe.byte, l.blocks * 512);
+  l.d = add(true, l.units * 32);
+  l.m = add(recipe.has_m, l.units * 32);
+  l.scale = add(recipe.scales != 0, l.blocks * recipe.scales * 16);
+  l.min = add(recipe.has_min, l.blocks * recipe.scales * 16);
+  return l;
+}
+
+constexpr PackedLayout packed_layout(DType type, int64_t rows, int64_t cols,
+                                     PackForm form = PackForm::plain) noexcept {
+  return packed_layout(recipe_of(type, form), rows, cols);
+}
 
 /// Rows of a matrix as the file has them.
 struct UnpackedRows {

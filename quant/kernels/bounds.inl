@@ -42,7 +42,7 @@ inline void add_upper(const Codes& codes, wf d8, wf offset, const int8_t* q,
   *middle = simd::wide_fma(offset, simd::wide_broadcast(factor.scaled_sum), *middle);
 }
 
-constexpr CodePlanes kUpperPlanes = {.nibble = true, .bit = true};
+constexpr PackRecipe kUpperPlanes = {.nibble = true, .bit = true};
 
 inline RowBounds row_bounds(const GroupPlanes& planes, const ActPanel& act, const float* sizes,
                             int64_t blocks, int64_t row) {
@@ -86,8 +86,8 @@ inline void group_bounds(const float* middle, const float* size, float half_widt
 }
 
 void head_bounds(const MatmulArgs& a, float* out) noexcept {
-  const PackRecipe recipe = *pack_recipe(DType::Q8_0, PackForm::ordered);
-  const PackedLayout layout = packed_layout(DType::Q8_0, a.w.rows, a.w.cols, PackForm::ordered);
+  constexpr PackRecipe kPlanes = kRecipe<FormatOrderedQ8_0>;
+  const PackedLayout layout = packed_layout(kPlanes, a.w.rows, a.w.cols);
   const ActPanel act = act_panel(a.act, a.w.cols, 1, 0);
   const auto blocks = static_cast<float>(layout.blocks);
   const float slack = (1800.0f * blocks + 2600.0f) * 0x1p-23f;
@@ -101,7 +101,7 @@ void head_bounds(const MatmulArgs& a, float* out) noexcept {
   alignas(64) float middle[kGroupRows];
   alignas(64) float size[kGroupRows];
   for (int64_t row = a.row_begin; row < a.row_end; row += kGroupRows, out += 2) {
-    const GroupPlanes planes = group_planes(recipe, layout, a.w.data, row / kGroupRows);
+    const GroupPlanes planes = group_planes(kPlanes, layout, a.w.data, row / kGroupRows);
     for (int64_t i = 0; i < kGroupRows; i += kWide) {
       const RowBounds r = row_bounds(planes, act, sizes, layout.blocks, i);
       simd::wide_storef(middle + i, r.middle);

@@ -37,8 +37,8 @@ struct MatmulArgs {
   int64_t row_end;
   float* out;  // [tokens, out_stride]: out[t * out_stride + r]
   int64_t out_stride;
-  // And of tokens [token_begin, token_end), or up to the last.
-  int64_t token_begin = 0;  // a multiple of kPanelTokens
+  // And of tokens [token_begin, token_end), or up to the last: multiples of kPanelTokens.
+  int64_t token_begin = 0;
   int64_t token_end = INT64_MAX;
 };
 

@@ -90,7 +90,7 @@ inline void multiply_row(const GroupPlanes& planes, const ActPanel& act, int64_t
   wf acc[kParts];
   for (wf& a : acc) a = simd::wide_broadcast(0.0f);
   for (int64_t b = 0; b < blocks; ++b) {
-    prefetch_codes<F::kPlanes>(planes, b);
+    prefetch_codes<kRecipe<F>>(planes, b);
 #pragma GCC unroll 2
     for (int64_t i = 0; i < kParts; ++i) {
       const BlockCodes<F> codes(planes, b, i * kWide);
@@ -139,30 +139,29 @@ template <class F>
 class Groups {
  public:
   Groups(const Matrix& w, int64_t first_row, int64_t row_end)
-      : w_(w), first_row_(first_row), row_end_(row_end), recipe_(*pack_recipe(F::kType, F::kForm)) {
-    if (w.packed) layout_ = packed_layout(F::kType, w.rows, w.cols, F::kForm);
+      : w_(w), first_row_(first_row), row_end_(row_end) {
+    if (w.packed) layout_ = packed_layout(kRecipe<F>, w.rows, w.cols);
   }
   // Blocks [b, b + n) of group g; `from` receives where they begin in the planes.
   GroupPlanes planes(int64_t g, int64_t b, int64_t n, int64_t* from) {
     const int64_t row = first_row_ + g * kGroupRows;
     if (w_.packed) {
       *from = b;
-      return group_planes(recipe_, layout_, w_.data, row / kGroupRows);
+      return group_planes(kRecipe<F>, layout_, w_.data, row / kGroupRows);
     }
-    const PackedLayout tile = packed_layout(F::kType, kGroupRows, n * kBlock);
+    const PackedLayout tile = packed_layout(kRecipe<F>, kGroupRows, n * kBlock);
     const int64_t stride = row_bytes(F::kType, w_.cols);
     const UnpackedRows rows = {static_cast<const uint8_t*>(w_.data) + row * stride, stride,
                                at_most(row_end_ - row, kGroupRows), b};
     pack_group(F::kType, rows, tile, 0, tile_);
     *from = 0;
-    return group_planes(recipe_, tile, tile_, 0);
+    return group_planes(kRecipe<F>, tile, tile_, 0);
   }
 
  private:
   const Matrix& w_;
   int64_t first_row_;
   int64_t row_end_;
-  PackRecipe recipe_;
   PackedLayout layout_;
   alignas(64) uint8_t tile_[kTilePackBytes];
 };
@@ -188,13 +187,12 @@ inline void store_tile(const MatmulArgs& a, int64_t t0, int64_t tokens, int64_t 
 // One token's products with packed weights.
 template <class F>
 void multiply_rows(const MatmulArgs& a) {
-  const PackRecipe recipe = *pack_recipe(F::kType, F::kForm);
-  const PackedLayout layout = packed_layout(F::kType, a.w.rows, a.w.cols, F::kForm);
+  const PackedLayout layout = packed_layout(kRecipe<F>, a.w.rows, a.w.cols);
   const ActPanel act = act_panel(a.act, a.w.cols, 1, 0);
   alignas(64) float c[kGroupRows];
   for (int64_t row = a.row_begin; row < a.row_end; row += kGroupRows) {
-    multiply_row<F>(group_planes(recipe, layout, a.w.data, row / kGroupRows), act, layout.blocks,
-                    c);
+    multiply_row<F>(group_planes(kRecipe<F>, layout, a.w.data, row / kGroupRows), act,
+                    layout.blocks, c);
     store_tile(a, 0, 1, row, at_most(a.row_end, row + kGroupRows), c);
   }
 }
@@ -220,6 +218,7 @@ void matmul_quantized(const MatmulArgs& a) {
           int64_t from = 0;
           const GroupPlanes planes = groups.planes(g, b0, n, &from);
           for (int64_t b = 0; b < n; ++b) {
+            if (a.w.packed) prefetch_codes<kRecipe<F>>(planes, from + b);
             add_block<F>(planes, from + b, act, b0 + b, c + g * c_group);
           }
         }

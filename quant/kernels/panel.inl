@@ -28,8 +28,9 @@ struct GroupPlanes {
   const int8_t* min;
 };
 
-inline GroupPlanes group_planes(const PackRecipe& recipe, const PackedLayout& l, const void* packed,
-                                int64_t group) {
+[[gnu::always_inline]] inline GroupPlanes group_planes(const PackRecipe& recipe,
+                                                       const PackedLayout& l, const void* packed,
+                                                       int64_t group) {
   const auto* p = static_cast<const uint8_t*>(packed);
   const int64_t scales = l.blocks * recipe.scales * 16;
   return {p + l.nibble + group * l.blocks * 256,
@@ -100,18 +101,8 @@ inline wf half_factors(const uint8_t* plane, int64_t unit, int64_t row) {
 
 // ---- the types ----
 
-// Which planes a type's codes come from; quant/packed.h has them.
-struct CodePlanes {
-  bool nibble = false;
-  bool pair = false;
-  bool bit = false;
-  bool low = false;
-  bool byte = false;
-};
-
 // What most types have; the structs below override by name.
 struct Defaults {
-  static constexpr CodePlanes kPlanes = {.nibble = true};
   static constexpr PackForm kForm = PackForm::plain;
   static constexpr int kMaxCode = 0;          // of unsigned codes; 0: codes are int8
   static constexpr int kOffset = 0;           // subtracted from unsigned codes
@@ -141,7 +132,6 @@ struct FormatQ4_1 : Defaults {
 
 struct FormatQ5_0 : Defaults {
   static constexpr DType kType = DType::Q5_0;
-  static constexpr CodePlanes kPlanes = {.nibble = true, .bit = true};
   static constexpr int kMaxCode = 31;
   static constexpr int kOffset = 16;
   static void codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
@@ -158,7 +148,6 @@ struct FormatQ5_1 : FormatQ5_0 {
 
 struct FormatQ8_0 : Defaults {
   static constexpr DType kType = DType::Q8_0;
-  static constexpr CodePlanes kPlanes = {.byte = true};
   static void codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
     for (int64_t j = 0; j < 8; ++j) w[j] = simd::wide_load(p.byte + b * 512 + j * 64 + row * 4);
   }
@@ -168,7 +157,6 @@ struct FormatQ8_0 : Defaults {
 struct FormatOrderedQ8_0 : FormatQ5_0 {
   static constexpr DType kType = DType::Q8_0;
   static constexpr PackForm kForm = PackForm::ordered;
-  static constexpr CodePlanes kPlanes = {.nibble = true, .pair = true, .bit = true, .low = true};
   static constexpr int kOffset = 0;
   static void low_codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
     zero_codes(w);
@@ -208,7 +196,6 @@ struct FormatQ4_K : ScaledDefaults {
 
 struct FormatQ5_K : ScaledDefaults {
   static constexpr DType kType = DType::Q5_K;
-  static constexpr CodePlanes kPlanes = {.nibble = true, .bit = true};
   static constexpr int kMaxCode = 31;
   static constexpr bool kHasM = true;
   static void codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
@@ -218,7 +205,6 @@ struct FormatQ5_K : ScaledDefaults {
 
 struct FormatQ6_K : ScaledDefaults {
   static constexpr DType kType = DType::Q6_K;
-  static constexpr CodePlanes kPlanes = {.nibble = true, .pair = true};
   static constexpr int kMaxCode = 63;
   static constexpr int kOffset = 32;
   static constexpr bool kHalfScales = true;
@@ -230,7 +216,6 @@ struct FormatQ6_K : ScaledDefaults {
 
 struct FormatQ3_K : ScaledDefaults {
   static constexpr DType kType = DType::Q3_K;
-  static constexpr CodePlanes kPlanes = {.pair = true, .bit = true};
   static constexpr int kMaxCode = 7;
   static constexpr int kOffset = 4;
   static constexpr bool kHalfScales = true;
@@ -243,7 +228,6 @@ struct FormatQ3_K : ScaledDefaults {
 
 struct FormatQ2_K : ScaledDefaults {
   static constexpr DType kType = DType::Q2_K;
-  static constexpr CodePlanes kPlanes = {.pair = true};
   static constexpr int kMaxCode = 3;
   static constexpr bool kHasM = true;
   static constexpr bool kHalfScales = true;
@@ -253,6 +237,9 @@ struct FormatQ2_K : ScaledDefaults {
     pair_codes<0>(p, b, row, w);
   }
 };
+
+template <class F>
+constexpr PackRecipe kRecipe = recipe_of(F::kType, F::kForm);
 
 // ---- reading ahead ----
 
@@ -264,7 +251,7 @@ template <int kBytes>
 // Asks for the codes of a block that is needed soon. One token uses weights as fast as memory
 // gives them, and the processor's own reading ahead stops at the end of every page. What lies
 // behind the last block is asked for in vain, which is harmless.
-template <CodePlanes kPlanes>
+template <PackRecipe kPlanes>
 [[gnu::always_inline]] inline void prefetch_codes(const GroupPlanes& p, int64_t b) {
   constexpr int64_t kAhead = 8;  // blocks: measured, 8 to 20 are alike
   b += kAhead;

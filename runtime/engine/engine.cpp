@@ -95,8 +95,11 @@ std::shared_ptr<const Engine> Engine::open(const std::string& path, const Engine
 void Engine::repack(const EngineOptions& options) {
   if (!options.repack || !kernels_->takes_packed) return;
   // The file's pages can always be given back; packed weights cannot.
-  const int64_t available = available_memory();
-  if (available >= 0 && packed_bytes(*model_) > available / 10 * 9) return;
+  constexpr int64_t kSmallContext = 512;
+  const MemoryPlan small =
+      plan(kSmallContext, kSmallContext, kernels_->default_kv, options.n_threads);
+  const int64_t needed = packed_bytes(*model_) + small.kv + small.scratch;
+  if (small.available >= 0 && needed > small.available / 10 * 9) return;
   Team team(options.n_threads > 0 ? options.n_threads : default_threads());
   pack_weights(file_, *model_, *kernels_, team, options.cancel, options.on_progress);
 }
@@ -122,6 +125,8 @@ MemoryPlan Engine::plan(int64_t n_ctx, int64_t n_batch, KvType type, int n_threa
   if (n_threads <= 0) n_threads = default_threads();
   MemoryPlan plan;
   plan.weights = static_cast<int64_t>(file_.file_bytes().size());
+  for (const Buffer<std::byte>& packed : model_->weights.packed) plan.held += packed.bytes();
+  plan.held = std::min(plan.held, plan.weights);
   plan.kv_per_token = KvLayout::of(model_->config, type).bytes_per_token();
   plan.scratch = Workspace::bytes(*model_, *kernels_, n_threads, n_batch, kMostLogitsRows);
   plan.available = available_memory();

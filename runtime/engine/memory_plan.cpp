@@ -68,7 +68,8 @@ int64_t available_memory() noexcept {
 
 int64_t context_that_fits(const MemoryPlan& plan, int64_t wanted) noexcept {
   if (plan.available < 0 || plan.kv_per_token == 0) return wanted;
-  const int64_t room = plan.available - plan.available / 10 - plan.weights - plan.scratch;
+  const int64_t needed = plan.weights - plan.held + plan.scratch;
+  const int64_t room = plan.available - plan.available / 10 - needed;
   const int64_t fits = std::max<int64_t>(room, 0) / plan.kv_per_token;
   return std::min(wanted, std::max<int64_t>(fits, 512));
 }

@@ -6,14 +6,15 @@
 namespace nibble {
 
 struct MemoryPlan {
-  int64_t weights = 0;       // bytes of the mapped file
+  int64_t weights = 0;       // bytes of the file, mapped or packed
+  int64_t held = 0;          // of these, what is packed: no longer part of `available`
   int64_t kv_per_token = 0;  // bytes of keys and values of one position, all layers
   int64_t kv = 0;            // for n_ctx positions; taken page by page as they fill
   int64_t scratch = 0;       // activations and logits
   int64_t n_ctx = 0;
   int64_t available = -1;  // what the machine and its control groups have left; -1 unknown
   int64_t total() const noexcept { return weights + kv + scratch; }
-  bool fits() const noexcept { return available < 0 || total() <= available; }
+  bool fits() const noexcept { return available < 0 || total() - held <= available; }
 };
 
 /// Rows of logits that a session keeps at most (Session::evaluate_all); what the plan counts.

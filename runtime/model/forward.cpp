@@ -16,12 +16,13 @@ namespace nibble {
 
 namespace {
 
-// Weight rows of one unit of matmul work: many for a panel of tokens, so that its inputs stay in
-// the cache for all of them; few for one token, where a unit is as long as its weights take to
-// read.
+// Weight rows of one unit of matmul work: many for panels of tokens, so that their inputs stay in
+// the cache for all of them; fewer where the threads could not share the work evenly; few for one
+// token, where a unit is as long as its weights take to read.
 constexpr int64_t kManyRows = 128;
 constexpr int64_t kFewRows = 32;
 constexpr int64_t kManyTokens = 16;
+constexpr int64_t kUnitsPerThread = 4;
 
 struct Tiling {
   int64_t rows;    // of one tile
@@ -307,12 +308,20 @@ class Pass {
     }
   }
 
+  Tiling tiling_of(std::span<const Product> products, int64_t tokens) const noexcept {
+    const int64_t panels = (tokens + kPanelTokens - 1) / kPanelTokens;
+    if (tokens < kManyTokens) return {kFewRows, panels};
+    int64_t rows = 0;
+    for (const Product& p : products) rows += p.w->rows;
+    const int64_t even = rows * panels / (kUnitsPerThread * team_.size()) / kFewRows * kFewRows;
+    return {std::clamp(even, kFewRows, kManyRows), panels};
+  }
+
   /// out [tokens, w.rows] for every product; tiles go to whoever is free.
   void matmul(int thread, std::span<const Product> products, int64_t tokens,
               int64_t& phase) noexcept {
     TileCounter& counter = ws_.counters[static_cast<size_t>(phase++)];
-    const Tiling tiling = {tokens >= kManyTokens ? kManyRows : kFewRows,
-                           (tokens + kPanelTokens - 1) / kPanelTokens};
+    const Tiling tiling = tiling_of(products, tokens);
     int64_t n_tiles = 0;
     for (const Product& p : products) n_tiles += tiling.tiles(*p.w);
     for (int64_t tile = counter.next(); tile < n_tiles; tile = counter.next()) {

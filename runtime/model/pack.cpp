@@ -13,8 +13,7 @@ namespace {
 
 bool is_packable(Role role, const Matrix& m) {
   // Norms and biases are floats, which have no packed form.
-  return m.data != nullptr && !m.packed && role != Role::token_embd &&
-         pack_recipe(m.type) != nullptr;
+  return m.data != nullptr && !m.packed && role != Role::token_embd && is_packed(recipe_of(m.type));
 }
 
 // An output head in ordered planes has most of its rows read in part only, when not all logits are
@@ -23,7 +22,7 @@ constexpr int64_t kFewestOrderedRows = 16384;
 
 PackForm form_of(Role role, const Matrix& m, const KernelTable& kernels) {
   const bool ordered = role == Role::output && kernels.head_bounds != nullptr &&
-                       pack_recipe(m.type, PackForm::ordered) != nullptr &&
+                       is_packed(recipe_of(m.type, PackForm::ordered)) &&
                        m.rows >= kFewestOrderedRows && m.cols <= kMostOrderedCols;
   return ordered ? PackForm::ordered : PackForm::plain;
 }

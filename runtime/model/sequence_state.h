@@ -2,7 +2,7 @@
 // What a model remembers of one sequence: keys and values of every layer, in pages of kKvPageLen
 // positions. Pages are reference-counted: forked sequences share them until one of them writes.
 // A page holds, layer after layer, one slab a key/value head:
-//   K [n_head_kv][kKvPageLen][head_dim_k]  V [n_head_kv][kKvPageLen][head_dim_v]
+//   K [n_head_kv][head_dim_k][kKvPageLen], transposed  V [n_head_kv][kKvPageLen][head_dim_v]
 #include <cstddef>
 #include <cstdint>
 #include <memory>

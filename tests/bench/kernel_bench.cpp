@@ -44,7 +44,7 @@ double time_matmul(const KernelTable& k, Team& team, const Matrix& w, const uint
 void bench(const KernelTable& k, DType type, int64_t rows, int64_t cols) {
   Rng rng(1);
   const auto in_file = random_weights(rng, type, rows, cols);
-  const bool packed = pack_recipe(type) != nullptr;
+  const bool packed = is_packed(recipe_of(type));
   const auto weights = packed ? pack(type, in_file.data(), rows, cols) : in_file;
   const Matrix w = {weights.data(), type, rows, cols, packed};
   std::printf("%-9s %-7s", k.name, dtype_info(type).name);

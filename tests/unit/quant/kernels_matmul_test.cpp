@@ -320,7 +320,7 @@ TEST_CASE("packed weights give the bits of the file's", "[kernels]") {
   const int64_t rows = 150;  // more than a tile of 128, and not a multiple of 16
   for (const KernelTable* k : fast_tables()) {
     for (DType type : all_dtypes()) {
-      if (pack_recipe(type) == nullptr) continue;
+      if (!is_packed(recipe_of(type))) continue;
       for (int64_t cols : widths(type)) {
         const auto w = random_weights(rng, type, rows, cols);
         const auto packed = pack(type, w.data(), rows, cols);

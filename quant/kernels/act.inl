@@ -127,7 +127,7 @@ inline void quantize_rest(const float* x, const int8_t* q, float scale, int8_t* 
   quantize_block(rest, scale * 0.5f, fine, factor);
 }
 
-// A block is given the second plane when its peak is over twice the typical one: the mean of the
+// A block is given the second plane when its peak is over three times the typical one: the mean of the
 // peaks' bits, which is near that of their logarithms.
 void prepare_q8(const float* x, int64_t k, const ActPanelOut& to, int64_t t) {
   const int64_t blocks = k / kBlock;
@@ -140,10 +140,10 @@ void prepare_q8(const float* x, int64_t k, const ActPanelOut& to, int64_t t) {
     total += bits;
     counted += bits != 0;
   }
-  constexpr int32_t kTwice = 1 << 23;  // of a float's bits: the exponent is one more
+  constexpr int32_t kThrice = 3 << 22;  // of a float's bits: one and a half exponents more
   constexpr int64_t kInfinity = 0x7f800000;
   const int64_t typical = counted == 0 ? 0 : total / counted;
-  const float limit = float_of(static_cast<int32_t>(at_most(typical + kTwice, kInfinity)));
+  const float limit = float_of(static_cast<int32_t>(at_most(typical + kThrice, kInfinity)));
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t at = b * to.tokens + t;
     const float scale = to.factor[at].scale;

@@ -81,6 +81,10 @@ void declare_kernels(CommandLine& line, BenchOptions* out) {
   line.add({"--tokens", "LIST", "of a product for --kernels, default 1,2,4,8,16,64,512",
             OptionGroup::advanced,
             [=](Text flag, Text text) { out->kernel.tokens = int_list(flag, text, 1, 4096); }});
+  line.add({"--seconds", "S", "of each measurement for --kernels, default 0.1",
+            OptionGroup::advanced, [=](Text flag, Text text) {
+              out->kernel.seconds = static_cast<double>(float_value(flag, text, 0, 60));
+            }});
   line.add({"--shape", "ROWSxCOLS", "of the weights for --kernels, default 4096x2048",
             OptionGroup::advanced,
             [=](Text flag, Text text) { set_shape(flag, text, &out->kernel); }});

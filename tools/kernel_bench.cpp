@@ -110,8 +110,8 @@ Bytes make_weights(DType type, int64_t rows, int64_t cols) {
   return out;
 }
 
-Bytes pack_matrix(DType type, const Bytes& weights, int64_t rows, int64_t cols) {
-  const PackedLayout layout = packed_layout(type, rows, cols);
+Bytes pack_matrix(DType type, PackForm form, const Bytes& weights, int64_t rows, int64_t cols) {
+  const PackedLayout layout = packed_layout(type, rows, cols, form);
   const int64_t stride = row_bytes(type, cols);
   Bytes out(static_cast<size_t>(layout.bytes));
   for (int64_t g = 0; g < layout.groups; ++g) {
@@ -123,6 +123,30 @@ Bytes pack_matrix(DType type, const Bytes& weights, int64_t rows, int64_t cols) 
   return out;
 }
 
+/// A matrix in one of the forms that a kernel takes.
+struct Weights {
+  const char* layout;  // what reports call the form
+  Bytes bytes;
+  Matrix matrix;
+};
+
+// [rows, cols] as in a file, packed, in ordered planes: whatever the type has.
+std::vector<Weights> all_forms(DType type, int64_t rows, int64_t cols) {
+  const Bytes in_file = make_weights(type, rows, cols);
+  std::vector<Weights> out;
+  const auto add = [&](const char* layout, PackForm form) {
+    if (!is_packed(recipe_of(type, form))) return;
+    Weights w = {layout, pack_matrix(type, form, in_file, rows, cols), {}};
+    w.matrix = {w.bytes.data(), type, rows, cols, true, form};
+    out.push_back(std::move(w));
+  };
+  add("packed", PackForm::plain);
+  if (cols <= kMostOrderedCols) add("ordered", PackForm::ordered);
+  out.push_back({"file", in_file, {}});
+  out.back().matrix = {out.back().bytes.data(), type, rows, cols};
+  return out;
+}
+
 // 64-byte aligned memory, as the kernels get it from a forward pass.
 template <class T>
 class Aligned {
@@ -130,6 +154,7 @@ class Aligned {
   explicit Aligned(int64_t n)
       : memory_(static_cast<size_t>(n) * sizeof(T) + 64),
         data_(reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(memory_.data()) + 63) / 64 * 64)) {}
+  Aligned(Aligned&&) noexcept = default;  // the memory stays where it is
   T* data() const noexcept { return data_; }
 
  private:
@@ -167,47 +192,56 @@ class KernelBench {
   }
 
   void matmul_of_type(DType type) {
-    const Bytes in_file = make_weights(type, options_.rows, options_.cols);
-    Bytes packed;
-    if (is_packed(recipe_of(type))) {
-      packed = pack_matrix(type, in_file, options_.rows, options_.cols);
-    }
-    for (const KernelTable* table : options_.tables) {
-      for (const int threads : options_.threads) {
-        const auto measure = [&](const Bytes& weights, bool is_packed) {
+    for (const Weights& w : all_forms(type, options_.rows, options_.cols)) {
+      for (const KernelTable* table : options_.tables) {
+        if (w.matrix.packed && !table->takes_packed) continue;
+        for (const int threads : options_.threads) {
           step(fmt::format("{} matmul {} {}, {} threads", table->name, dtype_info(type).name,
-                           is_packed ? "packed" : "as in a file", threads));
-          const Matrix w = {weights.data(), type, options_.rows, options_.cols, is_packed};
+                           w.layout, threads));
           Team team(threads);
-          for (const int64_t tokens : options_.tokens) matmul(*table, team, w, weights, tokens);
-        };
-        if (!packed.empty() && table->takes_packed) measure(packed, true);
-        measure(in_file, false);
+          for (const int64_t tokens : options_.tokens) matmul(*table, team, w, tokens);
+          if (w.matrix.form == PackForm::ordered && table->head_bounds != nullptr) {
+            head_bounds(*table, team, w);
+          }
+        }
       }
     }
   }
 
-  void matmul(const KernelTable& k, Team& team, const Matrix& w, const Bytes& weights,
-              int64_t tokens) {
+  // x [tokens, cols] as the kernels want it.
+  Aligned<uint8_t> inputs(const KernelTable& k, const Matrix& w, int64_t tokens) const {
     const ActLayout layout = k.act_layout(w.type);
     const std::vector<float> x = small_numbers(tokens * w.cols);  // [tokens, cols]
     Aligned<uint8_t> act(k.act_bytes(layout, w.cols, tokens));
     for (int64_t t = 0; t < tokens; ++t) {
       k.prepare_act(layout, x.data() + t * w.cols, w.cols, act.data(), t, tokens);
     }
+    return act;
+  }
+
+  static KernelSpeed speed_of(const char* kernel, const KernelTable& k, const Team& team,
+                              const Weights& w, int64_t tokens) {
+    KernelSpeed speed = {.isa = k.name,
+                         .kernel = kernel,
+                         .type = dtype_info(w.matrix.type).name,
+                         .layout = w.layout,
+                         .rows = w.matrix.rows,
+                         .cols = w.matrix.cols,
+                         .tokens = tokens,
+                         .threads = team.size()};
+    speed.bytes = static_cast<double>(w.bytes.size());
+    return speed;
+  }
+
+  void matmul(const KernelTable& k, Team& team, const Weights& weights, int64_t tokens) {
+    const Matrix& w = weights.matrix;
+    const Aligned<uint8_t> act = inputs(k, w, tokens);
     Aligned<float> out(tokens * w.rows);  // [tokens, rows]
     const int64_t tile_rows = tokens >= kManyTokens ? kManyRows : kFewRows;
     const int64_t panels = (tokens + kPanelTokens - 1) / kPanelTokens;
     const int64_t n_tiles = (w.rows + tile_rows - 1) / tile_rows * panels;
     TileCounter tiles;
-    KernelSpeed speed = {.isa = k.name,
-                         .kernel = "matmul",
-                         .type = dtype_info(w.type).name,
-                         .layout = w.packed ? "packed" : "file",
-                         .rows = w.rows,
-                         .cols = w.cols,
-                         .tokens = tokens,
-                         .threads = team.size()};
+    KernelSpeed speed = speed_of("matmul", k, team, weights, tokens);
     speed.seconds = fastest(options_.seconds, [&] {
       tiles.reset();
       team.run([&](int, Team&) {
@@ -221,7 +255,26 @@ class KernelBench {
     });
     speed.clock_hz = measure_clock();
     speed.macs = static_cast<double>(w.rows * w.cols) * static_cast<double>(tokens);
-    speed.bytes = static_cast<double>(weights.size());
+    out_.push_back(speed);
+  }
+
+  // The first pass over an output head. Of a code's 8 bits it reads 5; all factors.
+  void head_bounds(const KernelTable& k, Team& team, const Weights& weights) {
+    const Matrix& w = weights.matrix;
+    const Aligned<uint8_t> act = inputs(k, w, 1);
+    Aligned<float> out((w.rows + kGroupRows - 1) / kGroupRows * 2);  // [groups, 2]
+    TileCounter tiles;
+    KernelSpeed speed = speed_of("head bounds", k, team, weights, 1);
+    speed.bytes -= static_cast<double>(w.rows * w.cols) * 3 / 8;
+    speed.seconds = fastest(options_.seconds, [&] {
+      tiles.reset();
+      team.run([&](int, Team&) {
+        for (int64_t row = tiles.next() * kManyRows; row < w.rows; row = tiles.next() * kManyRows) {
+          k.head_bounds({w, act.data(), 1, row, std::min(row + kManyRows, w.rows), nullptr, 0},
+                        out.data() + row / kGroupRows * 2);
+        }
+      });
+    });
     out_.push_back(speed);
   }
 

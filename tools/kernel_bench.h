@@ -14,9 +14,9 @@ namespace nibble {
 
 struct KernelSpeed {
   std::string isa;      // kernel table; empty where none is involved
-  std::string kernel;   // matmul, attend, norm, quantize, int8 peak, barrier, read
+  std::string kernel;   // matmul, head bounds, attend, norm, quantize, int8 peak, barrier, read
   std::string type;     // of the weights, or of keys and values
-  std::string layout;   // of the weights: packed, or as in the file
+  std::string layout;   // of the weights: packed, ordered (for output heads), as in the file
   int64_t rows = 0;     // of the weights
   int64_t cols = 0;     // of the weights, or the length of a row; 0: no such thing
   int64_t tokens = 0;   // 0: no such thing
@@ -48,9 +48,9 @@ struct KernelBenchOptions {
   std::function<void(const std::string&)> on_step;
 };
 
-/// Matmul of every table, type, layout and number of tokens, attention for one token at depth 4096
-/// (32 heads of 64 over 8 of keys and values), norm and quantization of a row, the int8 peak.
-/// Errors: cancelled, out_of_memory.
+/// Matmul of every table, type, layout and number of tokens, the bounds of an output head,
+/// attention for one token at depth 4096 (32 heads of 64 over 8 of keys and values), norm and
+/// quantization of a row, the int8 peak. Errors: cancelled, out_of_memory.
 std::vector<KernelSpeed> bench_kernels(const KernelBenchOptions& options);
 
 /// Barrier and read bandwidth with so many threads. Errors: as above.

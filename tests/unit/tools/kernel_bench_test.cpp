@@ -17,7 +17,7 @@ namespace {
 KernelBenchOptions brief() {
   KernelBenchOptions options;
   options.tables = {best_kernels()};
-  options.types = {DType::F16, DType::Q4_0, DType::IQ4_XS};
+  options.types = {DType::F16, DType::Q4_0, DType::Q8_0, DType::IQ4_XS};
   options.tokens = {1, 65};
   options.threads = {1, 2};
   options.rows = 48;
@@ -64,7 +64,10 @@ TEST_CASE("every kernel is measured once") {
   }
   int layouts = 0;
   for (const DType type : options.types) {
-    layouts += options.tables[0]->takes_packed && is_packed(recipe_of(type)) ? 2 : 1;
+    ++layouts;
+    if (!options.tables[0]->takes_packed) continue;
+    layouts += is_packed(recipe_of(type)) ? 1 : 0;
+    layouts += is_packed(recipe_of(type, PackForm::ordered)) ? 1 : 0;
   }
   CHECK(products == layouts * 4);  // 2 numbers of tokens, 2 of threads
   for (const char* name : {"matmul", "attend", "norm", "quantize"}) CHECK(seen.count(name) == 1);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "tools/csv.h"
 #include "tools/stats.h"
 
 namespace nibble {
@@ -51,19 +52,6 @@ Json row_json(const BenchSetup& setup, const BenchResult& r) {
           {"load_ns", nanoseconds(setup.load_seconds)},
           {"first_token_ns",
            r.first_token_seconds > 0 ? Json(nanoseconds(r.first_token_seconds)) : Json(nullptr)}};
-}
-
-std::string csv_field(const Json& value) {
-  if (value.is_null()) return "";
-  std::string text = value.is_string() ? value.get<std::string>()
-                                       : value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + '"';
 }
 
 }  // namespace
@@ -121,31 +109,30 @@ std::string bench_markdown(const BenchSetup& setup, const std::vector<BenchResul
                     format_bytes(r.resident_bytes),
                     r.first_token_seconds > 0 ? format_duration(r.first_token_seconds) : "");
   }
-  out += fmt::format("\nread bandwidth {:.1f} GB/s, load {}\n", setup.read_bandwidth / 1e9,
-                     format_duration(setup.load_seconds));
+  out += "\n";
+  if (setup.read_bandwidth > 0) {
+    out += fmt::format("read bandwidth {:.1f} GB/s, ", setup.read_bandwidth / 1e9);
+  }
+  out += fmt::format("load {}\n", format_duration(setup.load_seconds));
   return out;
 }
 
-std::string bench_json(const BenchSetup& setup, const std::vector<BenchResult>& results) {
+namespace {
+
+Json rows_json(const BenchSetup& setup, const std::vector<BenchResult>& results) {
   Json list = Json::array();
   for (const BenchResult& r : results) list.push_back(row_json(setup, r));
-  return list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return list;
+}
+
+}  // namespace
+
+std::string bench_json(const BenchSetup& setup, const std::vector<BenchResult>& results) {
+  return rows_json(setup, results).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string bench_csv(const BenchSetup& setup, const std::vector<BenchResult>& results) {
-  std::string out;
-  for (const BenchResult& r : results) {
-    const Json row = row_json(setup, r);
-    std::string head, line;
-    for (const auto& [key, value] : row.items()) {
-      if (value.is_array()) continue;  // samples
-      head += (head.empty() ? "" : ",") + key;
-      line += (line.empty() ? "" : ",") + csv_field(value);
-    }
-    if (out.empty()) out = head + "\n";
-    out += line + "\n";
-  }
-  return out;
+  return csv_table(rows_json(setup, results));
 }
 
 }  // namespace nibble

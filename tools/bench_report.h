@@ -31,7 +31,7 @@ struct BenchSetup {
   int64_t n_params = 0;
   int64_t n_batch = 0;
   double load_seconds = 0;
-  double read_bandwidth = 0;  // bytes a second, measured with the same number of threads
+  double read_bandwidth = 0;  // bytes a second with the same number of threads; 0: not measured
 };
 
 double mean(const std::vector<double>& values) noexcept;

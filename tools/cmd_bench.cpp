@@ -1,16 +1,21 @@
-// nibble bench: speed of prompt processing and of decoding.
+// nibble bench: speed of prompt processing and of decoding; with --kernels that of the kernels
+// alone, which needs no model.
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <ctime>
 #include <fstream>
 
+#include "runtime/threads/team.h"
 #include "tools/bench_report.h"
 #include "tools/command.h"
 #include "tools/command_line.h"
+#include "tools/csv.h"
 #include "tools/exit_code.h"
+#include "tools/kernel_report.h"
+#include "tools/machine.h"
+#include "tools/model_work.h"
 #include "tools/open_model.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -21,7 +26,6 @@
 namespace nibble {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Text = std::string_view;
 constexpr int64_t kMost = int64_t{1} << 24;
 
@@ -35,10 +39,55 @@ struct BenchOptions {
   bool greedy = false;
   std::optional<KvType> type_k, type_v;
   std::string format = "md";
+  bool warmup = true;
+  bool bandwidth = true;
+  bool kernels = false;
+  KernelBenchOptions kernel;  // of --kernels
 };
 
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
+std::vector<DType> type_list(Text flag, Text text) {
+  std::vector<DType> out;
+  for (const std::string& name : split_commas(text)) {
+    const DTypeInfo* type = find_dtype(name.c_str());
+    if (type == nullptr) {
+      usage_error(fmt::format("{}: no tensor type named '{}'", flag, name),
+                  "`nibble bench --kernels` lists all of them");
+    }
+    out.push_back(type->type);
+  }
+  return out;
+}
+
+/// "4096x2048"
+void set_shape(Text flag, Text text, KernelBenchOptions* out) {
+  const size_t x = std::min(text.find('x'), text.size());
+  const std::optional<int64_t> rows = parse_int(text.substr(0, x));
+  const std::optional<int64_t> cols = parse_int(text.substr(std::min(x + 1, text.size())));
+  if (!rows || !cols || *rows < 16 || *cols < 256 || *cols % 256 != 0 || *rows > kMost ||
+      *cols > kMost || *rows * *cols > int64_t{1} << 32) {
+    usage_error(
+        fmt::format("{}: expected ROWSxCOLS, columns in multiples of 256, got '{}'", flag, text),
+        "an example: 4096x2048");
+  }
+  out->rows = *rows;
+  out->cols = *cols;
+}
+
+void declare_kernels(CommandLine& line, BenchOptions* out) {
+  line.add({"--kernels", "", "measure kernels, barrier and memory instead of a model",
+            OptionGroup::advanced, [=](Text, Text) { out->kernels = true; }});
+  line.add({"--types", "LIST", "of weights for --kernels, default all", OptionGroup::advanced,
+            [=](Text flag, Text text) { out->kernel.types = type_list(flag, text); }});
+  line.add({"--tokens", "LIST", "of a product for --kernels, default 1,2,4,8,16,64,512",
+            OptionGroup::advanced,
+            [=](Text flag, Text text) { out->kernel.tokens = int_list(flag, text, 1, 4096); }});
+  line.add({"--seconds", "S", "of each measurement for --kernels, default 0.1",
+            OptionGroup::advanced, [=](Text flag, Text text) {
+              out->kernel.seconds = static_cast<double>(float_value(flag, text, 0, 60));
+            }});
+  line.add({"--shape", "ROWSxCOLS", "of the weights for --kernels, default 4096x2048",
+            OptionGroup::advanced,
+            [=](Text flag, Text text) { set_shape(flag, text, &out->kernel); }});
 }
 
 void declare(CommandLine& line, BenchOptions* out) {
@@ -72,6 +121,10 @@ void declare(CommandLine& line, BenchOptions* out) {
   line.add({"-ctv,--cache-type-v", "TYPE", "the same; keys and values share one type",
             OptionGroup::advanced,
             [=](Text flag, Text text) { out->type_v = kv_type_value(flag, text); }});
+  line.add({"--no-warmup", "", "the first run counts too: it is what a user waits for",
+            OptionGroup::performance, [=](Text, Text) { out->warmup = false; }});
+  line.add({"--no-bandwidth", "", "leave read bandwidth out, which takes time and memory",
+            OptionGroup::performance, [=](Text, Text) { out->bandwidth = false; }});
   line.add({"-o,--output", "FORMAT", "md (default), json or csv", OptionGroup::output,
             [=](Text flag, Text text) {
               if (text != "md" && text != "json" && text != "csv") {
@@ -79,16 +132,6 @@ void declare(CommandLine& line, BenchOptions* out) {
               }
               out->format = text;
             }});
-}
-
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (line.compare(0, 10, "model name") != 0) continue;
-    const size_t colon = line.find(": ");
-    if (colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "unknown";
 }
 
 std::string utc_now() {
@@ -106,64 +149,22 @@ int64_t resident_bytes() {
   return resident * ::sysconf(_SC_PAGESIZE);
 }
 
-/// A token looks up one row of the embedding table and reads every other matrix once; a tied table
-/// is the output head as well and is read whole.
-double bytes_per_token(const TensorFile& file) {
-  double bytes = 0;
-  const bool tied = file.find("output.weight") == nullptr;
-  for (const TensorInfo& t : file.tensors()) {
-    if (t.name == "token_embd.weight" && !tied) continue;
-    bytes += static_cast<double>(t.bytes);
-  }
-  return bytes;
-}
-
-/// Token ids that differ from each other and mean nothing: time does not depend on them.
-std::vector<int32_t> filler(int64_t count, int64_t n_vocab) {
-  std::vector<int32_t> ids;
-  uint32_t state = 1;
-  for (int64_t i = 0; i < count; ++i) {
-    state = state * 1664525u + 1013904223u;
-    ids.push_back(static_cast<int32_t>((state >> 8) % static_cast<uint32_t>(n_vocab)));
-  }
-  return ids;
-}
-
-/// Given tokens, with all logits each time; or the likeliest ones, for which less is read.
-void generate_tokens(Session& session, int64_t n, bool greedy, const CancelToken& cancel) {
-  const std::vector<int32_t> given = filler(n, session.engine().n_vocab());
-  session.want_top(greedy ? 1 : 0);
-  for (int64_t i = 0; i < n; ++i) {
-    int32_t id = given[static_cast<size_t>(i)];
-    if (greedy && i > 0) {
-      const std::span<const float> logits = session.logits();
-      id = static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-    }
-    session.append(id, &cancel);
-  }
-}
-
-double measure_once(Session& session, const BenchResult& test, bool greedy,
-                    const CancelToken& cancel) {
-  const int64_t n_vocab = session.engine().n_vocab();
-  std::vector<int32_t> ids = filler(test.n_depth + test.n_prompt, n_vocab);
-  session.rewind(test.n_depth);
-  const Clock::time_point start = Clock::now();
-  if (test.n_prompt > 0) session.sync(ids, &cancel);
-  generate_tokens(session, test.n_gen, greedy, cancel);
-  return since(start);
-}
-
 void measure(Session& session, BenchResult* test, const BenchOptions& options, double load_seconds,
              const CancelToken& cancel) {
-  const int64_t n_vocab = session.engine().n_vocab();
+  const auto once = [&] {
+    return time_tokens(session, {test->n_depth, test->n_prompt, test->n_gen, options.greedy},
+                       &cancel);
+  };
   session.rewind(0);
-  if (test->n_depth > 0) session.sync(filler(test->n_depth, n_vocab), &cancel);
+  if (test->n_depth > 0) {
+    session.sync(filler(test->n_depth, session.engine().n_vocab()), &cancel);
+  }
   // The first run pays for cold pages; it is what a user waits for, not what the mean is of.
-  const double cold = measure_once(session, *test, options.greedy, cancel);
+  const double cold = once();
   if (test->n_prompt > 0 && test->n_depth == 0) test->first_token_seconds = load_seconds + cold;
-  for (int64_t i = 0; i < options.repetitions; ++i) {
-    test->seconds.push_back(measure_once(session, *test, options.greedy, cancel));
+  if (!options.warmup) test->seconds.push_back(cold);
+  while (static_cast<int64_t>(test->seconds.size()) < options.repetitions) {
+    test->seconds.push_back(once());
   }
   test->resident_bytes = resident_bytes();
 }
@@ -191,15 +192,65 @@ std::vector<BenchResult> plan_tests(const BenchOptions& options) {
   return tests;
 }
 
+/// Tables for --isa: one by name, all that the CPU runs but the reference, or the best.
+std::vector<const KernelTable*> kernel_tables(const std::string& isa) {
+  if (isa.empty()) return {best_kernels()};
+  if (isa != kEveryIsa) return {kernels_named(isa.c_str())};
+  int count = 0;
+  const KernelTable* const* all = all_kernels(&count);
+  std::vector<const KernelTable*> out;
+  for (int i = 0; i + 1 < count; ++i) {
+    if (all[i]->supported()) out.push_back(all[i]);
+  }
+  return out;
+}
+
+int run_kernels(const ModelOptions& model, BenchOptions& options) {
+  KernelBenchOptions& kernel = options.kernel;
+  kernel.tables = kernel_tables(model.isa);
+  kernel.threads.clear();
+  for (const int64_t n : options.threads) {
+    kernel.threads.push_back(n > 0 ? static_cast<int>(n) : default_threads());
+  }
+  if (kernel.types.empty()) {
+    int count = 0;
+    const DTypeInfo* types = all_dtypes(&count);
+    for (int i = 0; i < count; ++i) kernel.types.push_back(types[i].type);
+  }
+  Interrupt interrupt;
+  const BusyScope busy(interrupt);
+  kernel.cancel = &interrupt.token();
+  kernel.on_step = [](const std::string& text) { write_stderr(text + "\n"); };
+  std::vector<KernelSpeed> speeds = bench_kernels(kernel);
+  kernel.threads = thread_counts(*std::max_element(kernel.threads.begin(), kernel.threads.end()));
+  for (KernelSpeed& s : bench_machine(kernel)) speeds.push_back(std::move(s));
+
+  const std::string cpu = read_cpu_name("/");
+  Output out;
+  if (options.format == "md") {
+    out.write(cpu + "\n\n" + kernel_markdown(speeds));
+  } else {
+    const nlohmann::ordered_json rows = kernel_rows(speeds, cpu, utc_now());
+    out.write(options.format == "csv" ? csv_table(rows) : rows.dump(2) + "\n");
+  }
+  out.flush();
+  return 0;
+}
+
 int run(const Command& self, std::span<const std::string> args) {
   ModelOptions model_options;
   BenchOptions options;
   std::vector<std::string> positionals;
   CommandLine line(self);
-  add_model_options(line, &model_options);
+  add_model_options(line, &model_options, true);
   declare(line, &options);
+  declare_kernels(line, &options);
   line.positionals(&positionals, 1);
   if (!line.parse(args)) return 0;
+  if (options.kernels) return run_kernels(model_options, options);
+  if (model_options.isa == kEveryIsa) {
+    usage_error("--isa: all needs --kernels", "name one, or leave it out to get the best");
+  }
   const std::string name = take_model_name(model_options, &positionals, "bench");
   std::vector<BenchResult> tests = plan_tests(options);
 
@@ -217,7 +268,7 @@ int run(const Command& self, std::span<const std::string> args) {
   setup.model_path = model.path;
   setup.model_type = model.engine->description();
   setup.isa = model.engine->kernels().name;
-  setup.cpu = cpu_name();
+  setup.cpu = read_cpu_name("/");
   setup.test_time = utc_now();
   setup.kv_type = kv == KvType::f16 ? "f16" : "f32";
   setup.model_bytes = static_cast<int64_t>(model.engine->file().file_bytes().size());
@@ -238,7 +289,7 @@ int run(const Command& self, std::span<const std::string> args) {
     measure(session, &test, options, model.seconds, interrupt.token());
   }
   progress.finish();
-  setup.read_bandwidth = measure_read_bandwidth(tests.front().n_threads);
+  if (options.bandwidth) setup.read_bandwidth = measure_read_bandwidth(tests.front().n_threads);
   Output out;
   out.write(options.format == "json"  ? bench_json(setup, tests)
             : options.format == "csv" ? bench_csv(setup, tests)
@@ -251,11 +302,13 @@ int run(const Command& self, std::span<const std::string> args) {
 
 const Command cmd_bench = {
     "bench",
-    "Measure the speed of a model on this machine.",
-    "-m MODEL [-p 512] [-n 128] [-d 0] [-t N] [-r 5] [-o md|json|csv]",
+    "Measure the speed of a model, or of the kernels, on this machine.",
+    "-m MODEL [-p 512] [-n 128] [-d 0] [-t N] [-r 5] [-o md|json|csv]\n"
+    "       nibble bench --kernels [--types LIST] [--tokens LIST] [--isa NAME|all] [-t LIST]",
     "nibble bench -m model.gguf\n"
     "nibble bench -m model.gguf -p 0 -n 64 -d 0,4096 -t 1,2\n"
-    "nibble bench -m model.gguf -o json > result.json\n",
+    "nibble bench -m model.gguf -o json > result.json\n"
+    "nibble bench --kernels --types Q4_0,Q4_K --isa all -t 1,2\n",
     false,
     run,
 };

@@ -63,13 +63,16 @@ std::function<void(Text, Text)> set_float(std::optional<float>* out, double low,
 
 }  // namespace
 
-void add_model_options(CommandLine& line, ModelOptions* out) {
+void add_model_options(CommandLine& line, ModelOptions* out, bool every_isa) {
   line.add({"-m,--model", "MODEL", "model file, or a name in the model folder", OptionGroup::model,
             [=](Text, Text text) { out->model = text; }});
   line.add({"--isa", "NAME",
-            fmt::format("kernels to use, default the best for this CPU: {}", kernel_names()),
-            OptionGroup::advanced,
-            [=](Text flag, Text text) { out->isa = checked_isa(flag, text); }});
+            fmt::format("kernels to use, default the best for this CPU: {}{}", kernel_names(),
+                        every_isa ? ", or all with --kernels" : ""),
+            OptionGroup::advanced, [=](Text flag, Text text) {
+              out->isa =
+                  every_isa && text == kEveryIsa ? std::string(text) : checked_isa(flag, text);
+            }});
   line.add({"-nr,--no-repack", "",
             "read the weights as the file has them: opens sooner, runs slower",
             OptionGroup::advanced, [=](Text, Text) { out->repack = false; }});

@@ -58,7 +58,9 @@ struct ChatOptionsGroup {
   ConversationOptions conversation;
 };
 
-void add_model_options(CommandLine&, ModelOptions*);
+/// What --isa takes besides the names of tables, where `every_isa` says so.
+inline constexpr const char* kEveryIsa = "all";
+void add_model_options(CommandLine&, ModelOptions*, bool every_isa = false);
 void add_context_options(CommandLine&, ContextOptions*);
 void add_sampling_options(CommandLine&, SamplingOptions*);
 void add_prompt_options(CommandLine&, PromptOptions*);

@@ -146,6 +146,10 @@ struct KernelTable {
   /// One head's partials of all splits in order, `stride` floats apart -> out [head_dim_v].
   void (*attend_merge)(const float* partials, int64_t splits, int64_t stride, int64_t head_dim_v,
                        float* out) noexcept;
+  /// What no matmul of this table can exceed: multiplies 4-bit codes in registers with int8 inputs
+  /// in the first cache, and nothing else. Returns the multiply-adds done, in proportion to steps.
+  /// nullptr: not known.
+  int64_t (*int8_peak)(int64_t steps) noexcept;
 };
 
 /// Every table of this build, best first; `reference` is last and always supported.

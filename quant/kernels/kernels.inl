@@ -8,9 +8,11 @@
 //   matmul.inl     packed weights x int8 inputs; matmul_float.inl: float weights x float inputs
 //   bounds.inl     what part of an output head's weights says of its results
 //   attend.inl     attention over the pages of a sequence
+//   peak.inl       the multipliers alone, as a bound for matmul
 #include "quant/kernels/attend.inl"
 #include "quant/kernels/bounds.inl"
 #include "quant/kernels/matmul.inl"
+#include "quant/kernels/peak.inl"
 #include "quant/kernels/pointwise.inl"
 #include "quant/kernels/tables.h"
 
@@ -43,6 +45,7 @@ constexpr KernelTable make_table(const char* name, const char* description,
       .attend_scratch = attend_scratch,
       .attend_partial = attend_partial,
       .attend_merge = attend_merge,
+      .int8_peak = int8_peak,
   };
 }
 

@@ -242,6 +242,7 @@ constinit const KernelTable kernels_reference = {
     .attend_scratch = attend_scratch,
     .attend_partial = nullptr,
     .attend_merge = nullptr,
+    .int8_peak = nullptr,
 };
 
 }  // namespace nibble

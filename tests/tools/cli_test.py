@@ -16,7 +16,7 @@ from support import (FullPipe, GEMMA3, NIBBLE, SMOLLM2, ToolTest, gguf, main, mo
 require(SMOLLM2, GEMMA3)
 M = model(SMOLLM2)
 G = model(GEMMA3)
-COMMANDS = ["chat", "run", "inspect", "tokenize", "logits", "perplexity", "bench"]
+COMMANDS = ["chat", "run", "inspect", "tokenize", "logits", "perplexity", "bench", "doctor"]
 TEXT = "/usr/share/common-licenses/GPL-3"
 
 
@@ -141,7 +141,7 @@ class Inspect(ToolTest):
 class Interrupts(ToolTest):
     def test_while_the_model_loads(self):
         for args in (["run", M, "Hi"], ["chat", "-m", M], ["perplexity", "-m", M, "-p", "x"],
-                     ["bench", "-m", M]):
+                     ["bench", "-m", M], ["doctor", "-m", M]):
             with self.subTest(args=args):
                 process = subprocess.Popen([NIBBLE, *args], stdin=subprocess.DEVNULL,
                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -285,6 +285,81 @@ class Bench(ToolTest):
         table = self.ok(*self.ARGS).decode()
         self.assertIn("| pp16 |", table)
         self.assertIn("| tg4 @ d8 |", table)
+
+
+    def test_kernels(self):
+        """No model is needed; progress goes to standard error."""
+        args = ["bench", "--kernels", "--types", "q4_0,F16", "--tokens", "1,16", "--shape", "256x256",
+                "--seconds", "0.001", "-t", "1,2"]
+        done = run(*args, "--isa", "all", "-o", "json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b"matmul Q4_0", done.stderr)
+        rows = json.loads(done.stdout)
+        products = [r for r in rows if r["kernel"] == "matmul"]
+        self.assertEqual({(r["type"], r["n_tokens"], r["n_threads"]) for r in products},
+                         {(t, n, k) for t in ("Q4_0", "F16") for n in (1, 16) for k in (1, 2)})
+        for row in products:
+            self.assertGreater(row["gmac_per_s"], 0)
+            self.assertEqual((row["rows"], row["cols"]), (256, 256))
+        self.assertIn("baseline", {r["isa"] for r in rows})
+        self.assertNotIn("reference", {r["isa"] for r in rows})
+        self.assertEqual([r["n_threads"] for r in rows if r["kernel"] == "barrier"], [1, 2])
+        text = self.ok(*args, "--isa", "baseline").decode()
+        self.assertIn("| baseline | Q4_0 |", text)
+        lines = self.ok(*args, "--isa", "baseline", "-o", "csv").decode().splitlines()
+        self.assertEqual({line.count(",") for line in lines[1:]}, {lines[0].count(",")})
+
+    def test_kernels_refused(self):
+        self.refused(2, "bench", "--kernels", "--types", "Q9_9")
+        self.refused(2, "bench", "--kernels", "--shape", "16x100")
+        self.refused(2, "bench", "--kernels", "--isa", "z80")
+        self.refused(2, "bench", "-m", M, "--isa", "all")
+
+    def test_no_warmup(self):
+        """What compare.py measures a start with: one run, the first, and nothing after it."""
+        rows = json.loads(self.ok("bench", "-m", M, "-p", "8", "-n", "0", "-r", "1", "--no-warmup",
+                                  "--no-bandwidth", "-o", "json"))
+        self.assertEqual(len(rows[0]["samples_ns"]), 1)
+        self.assertEqual(rows[0]["read_bandwidth"], 0)
+        self.assertEqual(rows[0]["first_token_ns"], rows[0]["samples_ns"][0] + rows[0]["load_ns"])
+
+
+class Doctor(ToolTest):
+    def test_machine(self):
+        found = json.loads(self.ok("doctor", "--json"))
+        self.assertIsNone(found["model"])
+        self.assertEqual(found["machine"]["kernels"][-1]["name"], "baseline")
+        self.assertTrue(found["machine"]["kernels"][-1]["supported"])
+        for part in ("read_bandwidth", "int8_peak", "barrier"):
+            self.assertGreaterEqual(len(found[part]), 1)
+        self.assertGreater(found["read_bandwidth"][-1]["bytes_per_second"], 1e8)
+
+    def test_model(self):
+        found = json.loads(self.ok("doctor", M, "--json", "-t", "1"))
+        model = found["model"]
+        self.assertEqual(model["bytes"], os.path.getsize(M))
+        # Its tied embedding is the output head: all that is not metadata is read for a token.
+        self.assertLess(model["bytes_per_token"], model["bytes"])
+        self.assertGreater(model["bytes_per_token"], 0.95 * model["bytes"])
+        # 30 layers of 576: q, o; k, v of 3 of 9 heads; gate, up, down of 1536.
+        self.assertEqual(model["macs_per_token"], 30 * 576 * (2 * 576 + 2 * 192 + 3 * 1536))
+        self.assertGreater(model["decode"]["tokens_per_second"], 0)
+        self.assertAlmostEqual(model["decode"]["bound"] * model["bytes_per_token"],
+                               found["read_bandwidth"][-1]["bytes_per_second"], delta=1e4)
+        for finding in found["findings"]:
+            self.assertTrue(all(finding[key] for key in ("what", "cost", "advice")))
+
+    def test_text(self):
+        text = self.ok("doctor", "-m", M).decode()
+        for part in ("cpu ", "read bandwidth ", "\ndecode ", "\nprefill "):
+            self.assertIn(part, text)
+        text = self.ok("doctor", "--isa", "baseline").decode()
+        self.assertIn("What slows it\n", text)
+        self.assertIn("\n- the kernels in use are baseline", text)
+
+    def test_without_model(self):
+        self.refused(3, "doctor", "-m", self.path("missing.gguf"))
+        self.refused(3, "doctor", self.path("no.gguf", b"not a model"))
 
 
 class Run(ToolTest):

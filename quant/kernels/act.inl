@@ -127,8 +127,8 @@ inline void quantize_rest(const float* x, const int8_t* q, float scale, int8_t* 
   quantize_block(rest, scale * 0.5f, fine, factor);
 }
 
-// A block is given the second plane when its peak is over three times the typical one: the mean of the
-// peaks' bits, which is near that of their logarithms.
+// A block is given the second plane when its peak is over three times the typical one: the mean of
+// the peaks' bits, which is near that of their logarithms.
 void prepare_q8(const float* x, int64_t k, const ActPanelOut& to, int64_t t) {
   const int64_t blocks = k / kBlock;
   int64_t total = 0;
@@ -147,7 +147,7 @@ void prepare_q8(const float* x, int64_t k, const ActPanelOut& to, int64_t t) {
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t at = b * to.tokens + t;
     const float scale = to.factor[at].scale;
-    // Twice: an infinite block gains nothing.
+    // An infinite block gains nothing.
     const bool is_fine = scale * 127.0f > limit && scale - scale == 0.0f;
     to.flag[b * 64 + t] = is_fine ? 255 : 0;
     if (is_fine) {

@@ -22,6 +22,9 @@ constexpr const KernelTable* kTables[] = {
 #if defined(NIBBLE_ISA_AVX2)
     &kernels_avx2,
 #endif
+#if defined(NIBBLE_ISA_SSE)
+    &kernels_sse,
+#endif
     &kernels_baseline, &kernels_reference,
 };
 constexpr int kTableCount = static_cast<int>(sizeof(kTables) / sizeof(kTables[0]));
@@ -68,6 +71,10 @@ bool cpu_runs_anything() noexcept {
 }
 
 #if defined(__x86_64__)
+bool cpu_runs_sse() noexcept {
+  return has(Cpuid(1, 0).ecx, bit_SSSE3 | bit_SSE4_1);
+}
+
 bool cpu_runs_avx2() noexcept {
   return has(Cpuid(1, 0).ecx, bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C) &&
          system_saves(kYmmState) && has(Cpuid(7, 0).ebx, bit_AVX2);

@@ -18,6 +18,7 @@ endfunction()
 nibble_isa(baseline FLAGS -O3 -Wno-psabi)
 # Each of the others was run on such a CPU before it was added here.
 if(NIBBLE_ISA AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  nibble_isa(sse FLAGS -mssse3 -msse4.1 -O3)
   nibble_isa(avx2 FLAGS -mavx2 -mfma -mf16c -O3)
   nibble_isa(avxvnni FLAGS -mavx2 -mfma -mf16c -mavxvnni -O3)
   nibble_isa(avx512 FLAGS -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -O3)

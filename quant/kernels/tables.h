@@ -7,6 +7,7 @@ namespace nibble {
 extern const KernelTable kernels_reference;
 extern const KernelTable kernels_baseline;
 #if defined(__x86_64__)
+extern const KernelTable kernels_sse;
 extern const KernelTable kernels_avx2;
 extern const KernelTable kernels_avxvnni;
 extern const KernelTable kernels_avx512;
@@ -18,6 +19,7 @@ void dequantize_matrix_row(const Matrix& w, int64_t r, float* out) noexcept;
 /// What the CPU and the operating system offer, asked with CPUID and XGETBV: a CPU that knows AVX2
 /// under a system that does not save the upper halves of its registers does not count.
 bool cpu_runs_anything() noexcept;
+bool cpu_runs_sse() noexcept;
 bool cpu_runs_avx2() noexcept;
 bool cpu_runs_avxvnni() noexcept;
 bool cpu_runs_avx512() noexcept;

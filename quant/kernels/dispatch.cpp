@@ -6,6 +6,9 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace nibble {
@@ -24,6 +27,15 @@ constexpr const KernelTable* kTables[] = {
 #endif
 #if defined(NIBBLE_ISA_SSE)
     &kernels_sse,
+#endif
+#if defined(NIBBLE_ISA_I8MM)
+    &kernels_i8mm,
+#endif
+#if defined(NIBBLE_ISA_DOTPROD)
+    &kernels_dotprod,
+#endif
+#if defined(NIBBLE_ISA_NEON)
+    &kernels_neon,
 #endif
     &kernels_baseline, &kernels_reference,
 };
@@ -88,6 +100,18 @@ bool cpu_runs_avx512() noexcept {
   return cpu_runs_avx2() && system_saves(kZmmState) && has(Cpuid(7, 0).ebx, kLeaf7Avx512) &&
          has(Cpuid(7, 0).ecx, kLeaf7EcxVnni);
 }
+#elif defined(__aarch64__)
+bool cpu_runs_neon() noexcept {
+  return (::getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0;
+}
+
+bool cpu_runs_dotprod() noexcept {
+  return cpu_runs_neon() && (::getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+}
+
+bool cpu_runs_i8mm() noexcept {
+  return cpu_runs_dotprod() && (::getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+}
 #endif
 
 const KernelTable* const* all_kernels(int* count) noexcept {
@@ -97,7 +121,7 @@ const KernelTable* const* all_kernels(int* count) noexcept {
 
 const KernelTable* best_kernels() noexcept {
   for (const KernelTable* table : kTables) {
-    if (table->supported()) return table;
+    if (table->proof != Proof::none && table->supported()) return table;
   }
   return &kernels_reference;
 }

@@ -5,4 +5,4 @@
 // clang-format on
 
 constinit const nibble::KernelTable nibble::kernels_sse =
-    make_table("sse", "SSSE3 and SSE4.1", cpu_runs_sse);
+    make_table("sse", "SSSE3 and SSE4.1", cpu_runs_sse, Proof::silicon);

@@ -51,8 +51,11 @@ struct PackRecipe {
 enum class PackForm : uint8_t { plain, ordered };
 inline constexpr int64_t kMostOrderedCols = 32768;
 
+// Functions with bodies are static: files compiled for one instruction set include this, and their
+// copy of a shared function could be the one that the linker keeps for everyone.
+
 /// What a type has in this form; for those that have none (floats) is_packed() is false.
-constexpr PackRecipe recipe_of(DType type, PackForm form = PackForm::plain) noexcept {
+static constexpr PackRecipe recipe_of(DType type, PackForm form = PackForm::plain) noexcept {
   if (form == PackForm::ordered) {
     if (type != DType::Q8_0) return {};
     return {.nibble = true, .pair = true, .bit = true, .low = true};
@@ -91,7 +94,7 @@ constexpr PackRecipe recipe_of(DType type, PackForm form = PackForm::plain) noex
   }
 }
 
-constexpr bool is_packed(const PackRecipe& r) noexcept {
+static constexpr bool is_packed(const PackRecipe& r) noexcept {
   return r.nibble || r.pair || r.byte;
 }
 
@@ -113,8 +116,8 @@ struct PackedLayout {
 };
 
 /// Precondition: is_packed(recipe); cols is a multiple of its type's block length.
-constexpr PackedLayout packed_layout(const PackRecipe& recipe, int64_t rows,
-                                     int64_t cols) noexcept {
+static constexpr PackedLayout packed_layout(const PackRecipe& recipe, int64_t rows,
+                                            int64_t cols) noexcept {
   PackedLayout l;
   l.groups = (rows + kGroupRows - 1) / kGroupRows;
   l.blocks = cols / kPackBlock;
@@ -137,8 +140,8 @@ constexpr PackedLayout packed_layout(const PackRecipe& recipe, int64_t rows,
   return l;
 }
 
-constexpr PackedLayout packed_layout(DType type, int64_t rows, int64_t cols,
-                                     PackForm form = PackForm::plain) noexcept {
+static constexpr PackedLayout packed_layout(DType type, int64_t rows, int64_t cols,
+                                            PackForm form = PackForm::plain) noexcept {
   return packed_layout(recipe_of(type, form), rows, cols);
 }
 

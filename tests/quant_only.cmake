@@ -6,6 +6,7 @@ file(CREATE_LINK ${NIBBLE_CATCH2}/catch2 ${CMAKE_CURRENT_BINARY_DIR}/include/cat
 
 file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/unit/quant/kernels_*_test.cpp
   ${CMAKE_CURRENT_SOURCE_DIR}/unit/quant/packed_test.cpp)
+set_source_files_properties(unit/quant/kernels_tiles_test.cpp PROPERTIES COMPILE_OPTIONS -Wno-psabi)
 add_executable(unit_kernels support/main.cpp ${sources})
 target_include_directories(unit_kernels SYSTEM PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/include)
 target_include_directories(unit_kernels PRIVATE ${PROJECT_SOURCE_DIR})

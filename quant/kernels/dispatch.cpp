@@ -6,6 +6,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -16,6 +18,9 @@ namespace {
 
 // Best first; a new instruction set is one more row.
 constexpr const KernelTable* kTables[] = {
+#if defined(NIBBLE_ISA_AMX)
+    &kernels_amx,
+#endif
 #if defined(NIBBLE_ISA_AVX512)
     &kernels_avx512,
 #endif
@@ -43,9 +48,10 @@ constexpr int kTableCount = static_cast<int>(sizeof(kTables) / sizeof(kTables[0]
 
 #if defined(__x86_64__)
 // Bits of XCR0, the registers whose state the system saves: XMM and YMM; those and what AVX-512
-// adds.
+// adds; those and AMX's tiles.
 constexpr uint64_t kYmmState = 0x6;
 constexpr uint64_t kZmmState = 0xe6;
+constexpr uint64_t kTileState = 0x600e6;
 
 bool system_saves(uint64_t state) noexcept {
   uint32_t low = 0;
@@ -72,8 +78,9 @@ constexpr bool has(uint32_t word, uint32_t bits) {
 }
 
 constexpr uint32_t kLeaf7Avx512 = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
-constexpr uint32_t kLeaf7EcxVnni = 1 << 11;     // AVX512_VNNI
-constexpr uint32_t kLeaf7Eax1AvxVnni = 1 << 4;  // AVX-VNNI, subleaf 1
+constexpr uint32_t kLeaf7EcxVnni = 1 << 11;           // AVX512_VNNI
+constexpr uint32_t kLeaf7EdxAmx = 1 << 24 | 1 << 25;  // AMX-TILE, AMX-INT8
+constexpr uint32_t kLeaf7Eax1AvxVnni = 1 << 4;        // AVX-VNNI, subleaf 1
 #endif
 
 }  // namespace
@@ -99,6 +106,13 @@ bool cpu_runs_avxvnni() noexcept {
 bool cpu_runs_avx512() noexcept {
   return cpu_runs_avx2() && system_saves(kZmmState) && has(Cpuid(7, 0).ebx, kLeaf7Avx512) &&
          has(Cpuid(7, 0).ecx, kLeaf7EcxVnni);
+}
+
+bool cpu_runs_amx() noexcept {
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;               // XFEATURE_XTILEDATA
+  return cpu_runs_avx512() && system_saves(kTileState) && has(Cpuid(7, 0).edx, kLeaf7EdxAmx) &&
+         ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 #elif defined(__aarch64__)
 bool cpu_runs_neon() noexcept {

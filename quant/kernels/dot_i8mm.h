@@ -25,6 +25,10 @@ template <int kPlane>
   return t;
 }
 
+[[gnu::always_inline]] inline TogetherCodes together_half_codes(const wi (&w)[8]) {
+  return together_codes<0>(w);
+}
+
 // Of 16 columns from 16 * kHalf on, added to what there is: [two tokens, two rows] each.
 template <int kHalf>
 [[gnu::always_inline]] inline void add_half(const TogetherCodes& w, const int8_t* q, wi& rows01,
@@ -76,7 +80,9 @@ template <int kPlane>
 
 // Nothing to set up.
 template <bool kHalfScales>
-struct TogetherMode {};
+struct TogetherMode {
+  explicit TogetherMode(int64_t /*tokens*/) {}
+};
 
 }  // namespace simd
 }  // namespace

@@ -131,7 +131,9 @@ inline uint64_t fine_tokens(const ActPanel& act, int64_t b) {
 struct TokenByToken {
   // What lives while the blocks of a matrix are multiplied.
   template <class F>
-  struct Mode {};
+  struct Mode {
+    explicit Mode(int64_t /*tokens*/) {}
+  };
 
   // c [tokens][16] += block b of the inputs times block `from` of the planes; first planes from
   // token `first` on, second planes of all.
@@ -226,7 +228,7 @@ void multiply_rows(const MatmulArgs& a) {
 template <class F, class By>
 void matmul_quantized(const MatmulArgs& a) {
   if (a.tokens == 1 && a.w.packed) return multiply_rows<F>(a);
-  [[maybe_unused]] const typename By::template Mode<F> mode;
+  [[maybe_unused]] const typename By::template Mode<F> mode(a.tokens);
   alignas(64) float c[kTileGroups * kPanelTokens * kGroupRows];
   const int64_t blocks = a.w.cols / kBlock;
   const int64_t token_end = at_most(a.token_end, a.tokens);

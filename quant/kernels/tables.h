@@ -11,6 +11,7 @@ extern const KernelTable kernels_sse;
 extern const KernelTable kernels_avx2;
 extern const KernelTable kernels_avxvnni;
 extern const KernelTable kernels_avx512;
+extern const KernelTable kernels_amx;
 #elif defined(__aarch64__)
 extern const KernelTable kernels_neon;
 extern const KernelTable kernels_dotprod;
@@ -28,6 +29,8 @@ bool cpu_runs_sse() noexcept;
 bool cpu_runs_avx2() noexcept;
 bool cpu_runs_avxvnni() noexcept;
 bool cpu_runs_avx512() noexcept;
+/// Also asks the system for the tiles, which it hands out to processes that say they use them.
+bool cpu_runs_amx() noexcept;
 bool cpu_runs_neon() noexcept;
 bool cpu_runs_dotprod() noexcept;
 bool cpu_runs_i8mm() noexcept;

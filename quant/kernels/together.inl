@@ -2,8 +2,9 @@
 // Products of one block with several tokens at once, for instruction sets that multiply small
 // matrices. Over kTogether tokens' dot_together() of the ISA's header:
 //
-//   TogetherMode<kHalfScales>   lives while blocks of one matrix are multiplied
+//   TogetherMode<kHalfScales>   lives while blocks of one matrix are multiplied with `tokens`
 //   together_codes<kPlane>      codes in the form that is multiplied; plane 1 is ordered codes' low
+//   together_half_codes         the same for dot_halves_together()
 //   dot_together<kPlane>        sum[t] = kWide rows of token t, of 32 columns; q [kTogether][32]
 //   dot_halves_together         the same of each 16 columns
 //
@@ -23,7 +24,11 @@ struct TogetherBlock {
   explicit TogetherBlock(const GroupPlanes& p, int64_t b, int64_t row) {
     Codes codes;
     F::codes(p, b, row, codes);
-    w = simd::together_codes<0>(codes);
+    if constexpr (F::kHalfScales) {
+      w = simd::together_half_codes(codes);
+    } else {
+      w = simd::together_codes<0>(codes);
+    }
   }
   [[gnu::always_inline]] void sums(const int8_t* q, const BlockFactors& f,
                                    wi (&sum)[kTogether]) const {

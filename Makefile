@@ -14,7 +14,7 @@ N ?=
 
 # A preset is configured once; Ninja runs CMake again by itself when a CMakeLists.txt changes.
 build/%/build.ninja: CMakePresets.json $(SETUP)/packages.sh
-	@$(SETUP)/packages.sh build $(if $(filter fuzz,$*),fuzz)
+	@$(SETUP)/packages.sh build $(filter fuzz aarch64,$*)
 	@cmake --preset $* $(CMAKE_ARGS) >&2
 	@touch $@
 
@@ -42,7 +42,7 @@ test: build/release/build.ninja ## install, build and run every quick test, unde
 	@tests/run.sh build/release -LE slow -j $(JOBS)
 
 .PHONY: test-all
-test-all: test slow asan tsan portable fuzz ## sanitizers, slow tests, portable build, fuzzing; hours
+test-all: test slow asan tsan portable neon fuzz ## sanitizers, slow tests, portable build, Arm, fuzzing; hours
 
 .PHONY: slow
 slow: build/release/build.ninja ## the tests that take minutes
@@ -65,6 +65,11 @@ tsan: build/tsan/build.ninja ## the tests of threads and runtime under ThreadSan
 portable: build/portable/build.ninja ## the unit tests on plain C++ kernels without OpenMP
 	@ninja -C build/portable -j $(JOBS) >&2
 	@tests/run.sh build/portable -L unit -j $(JOBS)
+
+.PHONY: neon
+neon: build/aarch64/build.ninja ## the kernels of 64-bit Arm, cross-compiled, under qemu-user
+	@ninja -C build/aarch64 -j $(JOBS) >&2
+	@tests/run.sh build/aarch64 -j $(JOBS)
 
 .PHONY: fuzz
 fuzz: build/fuzz/build.ninja ## every fuzz target for its documented length; one: T=gguf N=1000

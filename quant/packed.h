@@ -51,7 +51,8 @@ struct PackRecipe {
 enum class PackForm : uint8_t { plain, ordered };
 inline constexpr int64_t kMostOrderedCols = 32768;
 
-// The functions here are static: what ISA objects include must not leave them (isa.cmake).
+// Functions with bodies are static: files compiled for one instruction set include this, and their
+// copy of a shared function could be the one that the linker keeps for everyone.
 
 /// What a type has in this form; for those that have none (floats) is_packed() is false.
 static constexpr PackRecipe recipe_of(DType type, PackForm form = PackForm::plain) noexcept {

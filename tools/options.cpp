@@ -26,6 +26,7 @@ std::string kernel_names() {
   for (int i = 0; i < count; ++i) {
     if (!names.empty()) names += ", ";
     names += tables[i]->name;
+    if (tables[i]->proof == Proof::none) names += " (never run on silicon)";
   }
   return names;
 }

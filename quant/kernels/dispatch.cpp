@@ -6,6 +6,11 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace nibble {
@@ -13,6 +18,9 @@ namespace {
 
 // Best first; a new instruction set is one more row.
 constexpr const KernelTable* kTables[] = {
+#if defined(NIBBLE_ISA_AMX)
+    &kernels_amx,
+#endif
 #if defined(NIBBLE_ISA_AVX512)
     &kernels_avx512,
 #endif
@@ -22,15 +30,28 @@ constexpr const KernelTable* kTables[] = {
 #if defined(NIBBLE_ISA_AVX2)
     &kernels_avx2,
 #endif
+#if defined(NIBBLE_ISA_SSE)
+    &kernels_sse,
+#endif
+#if defined(NIBBLE_ISA_I8MM)
+    &kernels_i8mm,
+#endif
+#if defined(NIBBLE_ISA_DOTPROD)
+    &kernels_dotprod,
+#endif
+#if defined(NIBBLE_ISA_NEON)
+    &kernels_neon,
+#endif
     &kernels_baseline, &kernels_reference,
 };
 constexpr int kTableCount = static_cast<int>(sizeof(kTables) / sizeof(kTables[0]));
 
 #if defined(__x86_64__)
 // Bits of XCR0, the registers whose state the system saves: XMM and YMM; those and what AVX-512
-// adds.
+// adds; those and AMX's tiles.
 constexpr uint64_t kYmmState = 0x6;
 constexpr uint64_t kZmmState = 0xe6;
+constexpr uint64_t kTileState = 0x600e6;
 
 bool system_saves(uint64_t state) noexcept {
   uint32_t low = 0;
@@ -57,8 +78,9 @@ constexpr bool has(uint32_t word, uint32_t bits) {
 }
 
 constexpr uint32_t kLeaf7Avx512 = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
-constexpr uint32_t kLeaf7EcxVnni = 1 << 11;     // AVX512_VNNI
-constexpr uint32_t kLeaf7Eax1AvxVnni = 1 << 4;  // AVX-VNNI, subleaf 1
+constexpr uint32_t kLeaf7EcxVnni = 1 << 11;           // AVX512_VNNI
+constexpr uint32_t kLeaf7EdxAmx = 1 << 24 | 1 << 25;  // AMX-TILE, AMX-INT8
+constexpr uint32_t kLeaf7Eax1AvxVnni = 1 << 4;        // AVX-VNNI, subleaf 1
 #endif
 
 }  // namespace
@@ -68,6 +90,10 @@ bool cpu_runs_anything() noexcept {
 }
 
 #if defined(__x86_64__)
+bool cpu_runs_sse() noexcept {
+  return has(Cpuid(1, 0).ecx, bit_SSSE3 | bit_SSE4_1);
+}
+
 bool cpu_runs_avx2() noexcept {
   return has(Cpuid(1, 0).ecx, bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C) &&
          system_saves(kYmmState) && has(Cpuid(7, 0).ebx, bit_AVX2);
@@ -81,6 +107,25 @@ bool cpu_runs_avx512() noexcept {
   return cpu_runs_avx2() && system_saves(kZmmState) && has(Cpuid(7, 0).ebx, kLeaf7Avx512) &&
          has(Cpuid(7, 0).ecx, kLeaf7EcxVnni);
 }
+
+bool cpu_runs_amx() noexcept {
+  constexpr int kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr int kTileData = 18;               // XFEATURE_XTILEDATA
+  return cpu_runs_avx512() && system_saves(kTileState) && has(Cpuid(7, 0).edx, kLeaf7EdxAmx) &&
+         ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#elif defined(__aarch64__)
+bool cpu_runs_neon() noexcept {
+  return (::getauxval(AT_HWCAP) & HWCAP_ASIMD) != 0;
+}
+
+bool cpu_runs_dotprod() noexcept {
+  return cpu_runs_neon() && (::getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+}
+
+bool cpu_runs_i8mm() noexcept {
+  return cpu_runs_dotprod() && (::getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+}
 #endif
 
 const KernelTable* const* all_kernels(int* count) noexcept {
@@ -90,7 +135,7 @@ const KernelTable* const* all_kernels(int* count) noexcept {
 
 const KernelTable* best_kernels() noexcept {
   for (const KernelTable* table : kTables) {
-    if (table->supported()) return table;
+    if (table->proof != Proof::none && table->supported()) return table;
   }
   return &kernels_reference;
 }

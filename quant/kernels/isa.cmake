@@ -16,9 +16,16 @@ endfunction()
 
 # baseline: the same algorithms over plain C++, for whatever CPU the rest is compiled for.
 nibble_isa(baseline FLAGS -O3 -Wno-psabi)
-# Each of the others was run on such a CPU before it was added here.
+# Which of the others have run on such a CPU is in tests/bench/results/isa_paths.md.
 if(NIBBLE_ISA AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  nibble_isa(sse FLAGS -mssse3 -msse4.1 -O3)
   nibble_isa(avx2 FLAGS -mavx2 -mfma -mf16c -O3)
   nibble_isa(avxvnni FLAGS -mavx2 -mfma -mf16c -mavxvnni -O3)
   nibble_isa(avx512 FLAGS -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -O3)
+  # AMX's instructions are written as assembly.
+  nibble_isa(amx FLAGS -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -O3)
+elseif(NIBBLE_ISA AND CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  nibble_isa(neon FLAGS -O3)
+  nibble_isa(dotprod FLAGS -march=armv8.2-a+dotprod -O3)
+  nibble_isa(i8mm FLAGS -march=armv8.2-a+dotprod+i8mm -O3)
 endif()

@@ -5,4 +5,4 @@
 // clang-format on
 
 constinit const nibble::KernelTable nibble::kernels_avx2 =
-    make_table("avx2", "AVX2, FMA and F16C", cpu_runs_avx2);
+    make_table("avx2", "AVX2, FMA and F16C", cpu_runs_avx2, Proof::silicon);

@@ -5,4 +5,4 @@
 // clang-format on
 
 constinit const nibble::KernelTable nibble::kernels_avx512 =
-    make_table("avx512", "AVX-512 with VNNI", cpu_runs_avx512);
+    make_table("avx512", "AVX-512 with VNNI", cpu_runs_avx512, Proof::silicon);

@@ -5,4 +5,4 @@
 // clang-format on
 
 constinit const nibble::KernelTable nibble::kernels_avxvnni =
-    make_table("avxvnni", "AVX2 and AVX-VNNI", cpu_runs_avxvnni);
+    make_table("avxvnni", "AVX2 and AVX-VNNI", cpu_runs_avxvnni, Proof::silicon);

@@ -5,4 +5,4 @@
 // clang-format on
 
 constinit const nibble::KernelTable nibble::kernels_baseline =
-    make_table("baseline", "plain C++, any CPU", cpu_runs_anything);
+    make_table("baseline", "plain C++, any CPU", cpu_runs_anything, Proof::silicon);

@@ -93,12 +93,20 @@ enum class RopeKind : uint8_t {
   halves,    // (0,n/2), (1,n/2+1) ... GGUF's gemma, qwen
 };
 
+/// Where a table's instructions have run: tests/bench/results/isa_paths.md.
+enum class Proof : uint8_t {
+  none,      // nowhere as a whole: chosen by name only
+  emulator,  // under an emulator of the CPU
+  silicon,
+};
+
 struct KernelTable {
   const char* name;              // "reference", "avx2": what --isa takes
   const char* description;       // for help and reports
   bool (*supported)() noexcept;  // does this CPU run it?
-  KvType default_kv;             // what a SequenceState uses when nobody asked
-  bool takes_packed;             // matmul reads packed weights too, and faster
+  Proof proof;
+  KvType default_kv;  // what a SequenceState uses when nobody asked
+  bool takes_packed;  // matmul reads packed weights too, and faster
 
   /// Layout that matmul wants for weights of this type.
   ActLayout (*act_layout)(DType) noexcept;
@@ -155,7 +163,8 @@ struct KernelTable {
 /// Every table of this build, best first; `reference` is last and always supported.
 /// count receives their number.
 const KernelTable* const* all_kernels(int* count) noexcept;
-/// The best table that this CPU supports (never `reference`, except where nothing else is).
+/// The best table that this CPU supports and that has run somewhere before (never `reference`,
+/// except where nothing else is).
 const KernelTable* best_kernels() noexcept;
 /// By name, supported or not; nullptr if there is none.
 const KernelTable* kernels_named(const char* name) noexcept;

@@ -6,6 +6,7 @@
 //   act.inl        the inputs of products: int8 in panels of tokens, or floats
 //   panel.inl      packed weights of any type -> codes and factors in registers
 //   matmul.inl     packed weights x int8 inputs; matmul_float.inl: float weights x float inputs
+//   together.inl   several tokens at once; included by the tables that can
 //   bounds.inl     what part of an output head's weights says of its results
 //   attend.inl     attention over the pages of a sequence
 //   peak.inl       the multipliers alone, as a bound for matmul
@@ -19,18 +20,20 @@
 namespace nibble {
 namespace {
 
+template <class By = TokenByToken>
 constexpr KernelTable make_table(const char* name, const char* description,
-                                 bool (*supported)() noexcept) {
+                                 bool (*supported)() noexcept, Proof proof) {
   return {
       .name = name,
       .description = description,
       .supported = supported,
+      .proof = proof,
       .default_kv = KvType::f16,
       .takes_packed = true,
       .act_layout = act_layout,
       .act_bytes = act_bytes,
       .prepare_act = prepare_act,
-      .matmul = matmul,
+      .matmul = matmul<By>,
       .head_bounds = head_bounds,
       .dequantize_row = dequantize_matrix_row,
       .rms_norm = rms_norm,

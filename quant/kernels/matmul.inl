@@ -46,24 +46,22 @@ struct BlockCodes<FormatOrderedQ8_0> {
   }
 };
 
-// acc + one block of weights times 32 inputs of one token.
+// The integers that depend on the inputs' sums alone, added to a block's.
 template <class F>
-[[gnu::always_inline]] inline wf plus_product(wf acc, const BlockCodes<F>& codes,
-                                              const BlockFactors& f, const int8_t* q,
-                                              const ActFactor& factor) {
-  wi sum;
+[[gnu::always_inline]] inline wi plus_offset(wi sum, const BlockFactors& f,
+                                             const ActFactor& factor) {
   if constexpr (F::kForm == PackForm::ordered) {
-    sum = simd::wide_times8(simd::dot_codes<F::kMaxCode>(codes.w, q));
-    sum = simd::wide_add32(sum, simd::dot_codes<7>(codes.low, q));
     sum = simd::wide_add32(sum, simd::dot_sums(simd::wide_every16<-128>(), factor.sums));
-  } else if constexpr (F::kMaxCode == 0) {
-    sum = simd::dot_signed(codes.w, q, factor.sums);
-  } else if constexpr (F::kHalfScales) {
-    sum = simd::dot_scaled<F::kMaxCode>(codes.w, q, f.scale[0], f.scale[1]);
-    if constexpr (F::kOffset != 0) sum = simd::wide_add32(sum, simd::dot_sums(f.min, factor.sums));
-  } else {
-    sum = simd::dot_codes<F::kMaxCode>(codes.w, q);
+  } else if constexpr (F::kHalfScales && F::kOffset != 0) {
+    sum = simd::wide_add32(sum, simd::dot_sums(f.min, factor.sums));
   }
+  return sum;
+}
+
+// acc + a block's sum of integers, times the factors.
+template <class F>
+[[gnu::always_inline]] inline wf plus_sum(wf acc, wi sum, const BlockFactors& f,
+                                          const ActFactor& factor) {
   const wf scale = simd::wide_broadcast(factor.scale);
   acc = simd::wide_fma(simd::wide_to_float(sum), simd::wide_mul(f.d, scale), acc);
   if constexpr (F::kHalfMinima) {
@@ -73,6 +71,25 @@ template <class F>
     acc = simd::wide_fma(f.m, simd::wide_broadcast(factor.scaled_sum), acc);
   }
   return acc;
+}
+
+// acc + one block of weights times 32 inputs of one token.
+template <class F>
+[[gnu::always_inline]] inline wf plus_product(wf acc, const BlockCodes<F>& codes,
+                                              const BlockFactors& f, const int8_t* q,
+                                              const ActFactor& factor) {
+  wi sum;
+  if constexpr (F::kForm == PackForm::ordered) {
+    sum = simd::wide_times8(simd::dot_codes<F::kMaxCode>(codes.w, q));
+    sum = simd::wide_add32(sum, simd::dot_codes<7>(codes.low, q));
+  } else if constexpr (F::kMaxCode == 0) {
+    sum = simd::dot_signed(codes.w, q, factor.sums);
+  } else if constexpr (F::kHalfScales) {
+    sum = simd::dot_scaled<F::kMaxCode>(codes.w, q, f.scale[0], f.scale[1]);
+  } else {
+    sum = simd::dot_codes<F::kMaxCode>(codes.w, q);
+  }
+  return plus_sum<F>(acc, plus_offset<F>(sum, f, factor), f, factor);
 }
 
 // c [kWide] += the same.
@@ -110,27 +127,38 @@ inline uint64_t fine_tokens(const ActPanel& act, int64_t b) {
   return act.tokens == 64 ? all : all & ((uint64_t{1} << act.tokens) - 1);
 }
 
-// c [tokens][16] += block b of the inputs times block `from` of the planes.
-template <class F>
-inline void add_block(const GroupPlanes& planes, int64_t from, const ActPanel& act, int64_t b,
-                      float* c) {
-  const int8_t* q = act.q + b * act.tokens * kBlock;
-  const int8_t* fine = act.fine + b * act.tokens * kBlock;
-  const ActFactor* factor = act.factor + b * act.tokens;
-  const ActFactor* fine_factor = act.fine_factor + b * act.tokens;
-  const uint64_t fines = fine_tokens(act, b);
-  for (int64_t row = 0; row < kGroupRows; row += kWide) {
-    const BlockCodes<F> codes(planes, from, row);
-    const BlockFactors f = block_factors<F>(planes, from, row);
-    for (int64_t t = 0; t < act.tokens; ++t) {
-      add_product<F>(codes, f, q + t * kBlock, factor[t], c + t * kGroupRows + row);
-    }
-    for (uint64_t rest = fines; rest != 0; rest &= rest - 1) {
-      const int64_t t = __builtin_ctzll(rest);
-      add_product<F>(codes, f, fine + t * kBlock, fine_factor[t], c + t * kGroupRows + row);
+// How a block meets the tokens of a panel: a table's choice. This one takes them one by one.
+struct TokenByToken {
+  // What lives while the blocks of a matrix are multiplied.
+  template <class F>
+  struct Mode {
+    explicit Mode(int64_t /*tokens*/) {}
+  };
+
+  // c [tokens][16] += block b of the inputs times block `from` of the planes; first planes from
+  // token `first` on, second planes of all.
+  template <class F>
+  static void add_block(const GroupPlanes& planes, int64_t from, const ActPanel& act, int64_t b,
+                        float* c, int64_t first = 0) {
+    const int8_t* q = act.q + b * act.tokens * kBlock;
+    const int8_t* fine = act.fine + b * act.tokens * kBlock;
+    const ActFactor* factor = act.factor + b * act.tokens;
+    const ActFactor* fine_factor = act.fine_factor + b * act.tokens;
+    const uint64_t fines = fine_tokens(act, b);
+    if (first == act.tokens && fines == 0) return;
+    for (int64_t row = 0; row < kGroupRows; row += kWide) {
+      const BlockCodes<F> codes(planes, from, row);
+      const BlockFactors f = block_factors<F>(planes, from, row);
+      for (int64_t t = first; t < act.tokens; ++t) {
+        add_product<F>(codes, f, q + t * kBlock, factor[t], c + t * kGroupRows + row);
+      }
+      for (uint64_t rest = fines; rest != 0; rest &= rest - 1) {
+        const int64_t t = __builtin_ctzll(rest);
+        add_product<F>(codes, f, fine + t * kBlock, fine_factor[t], c + t * kGroupRows + row);
+      }
     }
   }
-}
+};
 
 constexpr int64_t kTilePackBytes = 8 * 1024;  // 16 rows x 256 columns of any type
 
@@ -197,9 +225,10 @@ void multiply_rows(const MatmulArgs& a) {
   }
 }
 
-template <class F>
+template <class F, class By>
 void matmul_quantized(const MatmulArgs& a) {
   if (a.tokens == 1 && a.w.packed) return multiply_rows<F>(a);
+  [[maybe_unused]] const typename By::template Mode<F> mode(a.tokens);
   alignas(64) float c[kTileGroups * kPanelTokens * kGroupRows];
   const int64_t blocks = a.w.cols / kBlock;
   const int64_t token_end = at_most(a.token_end, a.tokens);
@@ -219,7 +248,7 @@ void matmul_quantized(const MatmulArgs& a) {
           const GroupPlanes planes = groups.planes(g, b0, n, &from);
           for (int64_t b = 0; b < n; ++b) {
             if (a.w.packed) prefetch_codes<kRecipe<F>>(planes, from + b);
-            add_block<F>(planes, from + b, act, b0 + b, c + g * c_group);
+            By::template add_block<F>(planes, from + b, act, b0 + b, c + g * c_group);
           }
         }
       }
@@ -228,6 +257,7 @@ void matmul_quantized(const MatmulArgs& a) {
   }
 }
 
+template <class By>
 void matmul(const MatmulArgs& a) noexcept {
   switch (a.w.type) {
     case DType::F32:
@@ -237,30 +267,30 @@ void matmul(const MatmulArgs& a) noexcept {
     case DType::BF16:
       return matmul_float<FloatBF16>(a);
     case DType::Q4_0:
-      return matmul_quantized<FormatQ4_0>(a);
+      return matmul_quantized<FormatQ4_0, By>(a);
     case DType::Q4_1:
-      return matmul_quantized<FormatQ4_1>(a);
+      return matmul_quantized<FormatQ4_1, By>(a);
     case DType::Q5_0:
-      return matmul_quantized<FormatQ5_0>(a);
+      return matmul_quantized<FormatQ5_0, By>(a);
     case DType::Q5_1:
-      return matmul_quantized<FormatQ5_1>(a);
+      return matmul_quantized<FormatQ5_1, By>(a);
     case DType::Q8_0:
-      return a.w.form == PackForm::ordered ? matmul_quantized<FormatOrderedQ8_0>(a)
-                                           : matmul_quantized<FormatQ8_0>(a);
+      return a.w.form == PackForm::ordered ? matmul_quantized<FormatOrderedQ8_0, By>(a)
+                                           : matmul_quantized<FormatQ8_0, By>(a);
     case DType::Q2_K:
-      return matmul_quantized<FormatQ2_K>(a);
+      return matmul_quantized<FormatQ2_K, By>(a);
     case DType::Q3_K:
-      return matmul_quantized<FormatQ3_K>(a);
+      return matmul_quantized<FormatQ3_K, By>(a);
     case DType::Q4_K:
-      return matmul_quantized<FormatQ4_K>(a);
+      return matmul_quantized<FormatQ4_K, By>(a);
     case DType::Q5_K:
-      return matmul_quantized<FormatQ5_K>(a);
+      return matmul_quantized<FormatQ5_K, By>(a);
     case DType::Q6_K:
-      return matmul_quantized<FormatQ6_K>(a);
+      return matmul_quantized<FormatQ6_K, By>(a);
     case DType::IQ4_NL:
-      return matmul_quantized<FormatIQ4_NL>(a);
+      return matmul_quantized<FormatIQ4_NL, By>(a);
     case DType::IQ4_XS:
-      return matmul_quantized<FormatIQ4_XS>(a);
+      return matmul_quantized<FormatIQ4_XS, By>(a);
   }
 }
 

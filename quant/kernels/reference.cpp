@@ -222,6 +222,7 @@ constinit const KernelTable kernels_reference = {
     .name = "reference",
     .description = "double precision, slow: the oracle of the others",
     .supported = cpu_runs_anything,
+    .proof = Proof::silicon,
     .default_kv = KvType::f32,
     .takes_packed = false,
     .act_layout = act_layout,

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages of the named groups that are not there yet; says so first, and does
 # nothing (no apt, no network) when all are. sudo only when not root.
-# usage: packages.sh GROUP...    groups: build test model fuzz
+# usage: packages.sh GROUP...    groups: build test model fuzz aarch64
 set -eu
 . "$(dirname "$0")/common.sh"
 
@@ -13,7 +13,8 @@ group() {
     test) echo clang-format-14 strace tmux ;;
     model) echo python3 python3-pip ;;
     fuzz) echo clang-14 libclang-rt-14-dev ;;
-    *) die "packages.sh: unknown group $1" 'groups: build test model fuzz' ;;
+    aarch64) echo g++-aarch64-linux-gnu qemu-user ;;
+    *) die "packages.sh: unknown group $1" 'groups: build test model fuzz aarch64' ;;
   esac
 }
 

@@ -132,6 +132,7 @@ TEST_CASE("tables: best first, reference last, all named and complete", "[kernel
   CHECK(all[count - 1]->supported());
   CHECK(best_kernels()->supported());
   CHECK(std::string(best_kernels()->name) != "reference");
+  CHECK(best_kernels()->proof != Proof::none);
   CHECK(kernels_named("no such table") == nullptr);
   std::set<std::string> names;
   for (int i = 0; i < count; ++i) {

@@ -9,6 +9,7 @@
 #include "runtime/model/pack.h"
 #include "runtime/model/sequence_state.h"
 #include "runtime/model/workspace.h"
+#include "runtime/text/throw_if_cancelled.h"
 #include "runtime/threads/team.h"
 
 namespace nibble {
@@ -28,10 +29,6 @@ const KernelTable* choose_kernels(const std::string& isa) {
   }
   fail(table == nullptr ? ErrorCode::bad_argument : ErrorCode::unsupported,
        "isa: expected one that this CPU runs ({}), got {}", known, isa);
-}
-
-void check_cancel(const CancelToken* cancel) {
-  if (cancel != nullptr && cancel->requested()) fail(ErrorCode::cancelled, "cancelled");
 }
 
 /// "135M", "1.2B"
@@ -64,21 +61,21 @@ Engine::~Engine() = default;
 
 std::shared_ptr<const Engine> Engine::open(const std::string& path, const EngineOptions& options) {
   const KernelTable* kernels = choose_kernels(options.isa);
-  check_cancel(options.cancel);
+  throw_if_cancelled(options.cancel);
   std::shared_ptr<Engine> engine(new Engine);
   engine->kernels_ = kernels;
   engine->file_ = open_tensor_file(path);
   const uint64_t total = engine->file_.file_bytes().size();
   if (options.on_progress) options.on_progress(0, total);
-  check_cancel(options.cancel);
+  throw_if_cancelled(options.cancel);
   engine->model_ = std::make_unique<Model>(load_model(engine->file_));
-  check_cancel(options.cancel);
-  engine->tokenizer_ = Tokenizer::from_metadata(engine->file_.meta());
+  throw_if_cancelled(options.cancel);
+  engine->tokenizer_ = Tokenizer::from_metadata(engine->file_.meta(), options.cancel);
   if (engine->tokenizer_->n_vocab() != engine->n_vocab()) {
     fail(ErrorCode::bad_file, "{}: tensor token_embd.weight: expected {} rows, one a token, got {}",
          path, engine->tokenizer_->n_vocab(), engine->n_vocab());
   }
-  check_cancel(options.cancel);
+  throw_if_cancelled(options.cancel);
   engine->sampling_.apply_metadata(engine->file_.meta());
   if (const auto source = engine->file_.meta().get_string("tokenizer.chat_template")) {
     try {

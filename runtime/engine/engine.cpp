@@ -7,6 +7,7 @@
 #include "formats/io/error.h"
 #include "runtime/model/model.h"
 #include "runtime/model/pack.h"
+#include "runtime/model/page_in.h"
 #include "runtime/model/sequence_state.h"
 #include "runtime/model/workspace.h"
 #include "runtime/text/throw_if_cancelled.h"
@@ -85,6 +86,7 @@ std::shared_ptr<const Engine> Engine::open(const std::string& path, const Engine
     }
   }
   engine->repack(options);
+  engine->page_in_mapped(options);
   if (options.on_progress) options.on_progress(total, total);
   return engine;
 }
@@ -99,6 +101,12 @@ void Engine::repack(const EngineOptions& options) {
   if (small.available >= 0 && needed > small.available / 10 * 9) return;
   Team team(options.n_threads > 0 ? options.n_threads : default_threads());
   pack_weights(file_, *model_, *kernels_, team, options.cancel, options.on_progress);
+}
+
+void Engine::page_in_mapped(const EngineOptions& options) {
+  const int64_t available = available_memory();
+  Team team(options.n_threads > 0 ? options.n_threads : default_threads());
+  page_in(file_, *model_, team, available < 0 ? INT64_MAX : available / 10 * 9, options.cancel);
 }
 
 int64_t Engine::n_vocab() const noexcept {

@@ -2,6 +2,7 @@
 // item, then across items (duplicates, ranges, overlaps). Nothing is allocated before the bytes
 // that must back it are known to be there.
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "formats/gguf.h"
@@ -64,6 +65,7 @@ class GgufReader {
   void read_keys();
   MetaValue read_key();
   void read_array(MetaValue& value, const std::string& where);
+  StringArray read_strings(uint64_t count, const std::string& where);
   void check_bools(std::span<const std::byte> items, const std::string& where) const;
   void read_alignment();
   void read_tensor_table();
@@ -180,14 +182,24 @@ void GgufReader::read_array(MetaValue& value, const std::string& where) {
     if (type->type == MetaType::boolean) check_bools(value.items, where);
     return;
   }
-  std::vector<uint64_t> offsets;
-  offsets.reserve(value.count + 1);
-  for (uint64_t i = 0; i < value.count; ++i) {
-    offsets.push_back(in_.pos());
+  value.strings = read_strings(value.count, where);
+}
+
+StringArray GgufReader::read_strings(uint64_t count, const std::string& where) {
+  const uint64_t begin = in_.pos();
+  std::vector<uint32_t> offsets;
+  offsets.reserve(count + 1);
+  offsets.push_back(0);
+  for (uint64_t i = 0; i < count; ++i) {
     (void)in_.read_string(where);
+    const uint64_t end = in_.pos() - begin;
+    if (end > std::numeric_limits<uint32_t>::max()) {
+      fail(ErrorCode::unsupported, "{}: {}: expected strings of less than 4 GiB in all, got more",
+           name_, where);
+    }
+    offsets.push_back(static_cast<uint32_t>(end));
   }
-  offsets.push_back(in_.pos());
-  value.strings = StringArray(out_.bytes_.data(), std::move(offsets));
+  return StringArray(out_.bytes_.data() + begin, std::move(offsets));
 }
 
 void GgufReader::check_bools(std::span<const std::byte> items, const std::string& where) const {

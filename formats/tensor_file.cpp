@@ -2,16 +2,10 @@
 
 #include <algorithm>
 
-#include "formats/io/bytes.h"
 #include "formats/io/checked.h"
 #include "formats/io/mapped_file.h"
 
 namespace nibble {
-
-std::string_view StringArray::operator[](size_t i) const noexcept {
-  const uint64_t begin = offsets_[i] + sizeof(uint64_t);
-  return as_text({base_ + begin, offsets_[i + 1] - begin});
-}
 
 TensorFile::TensorFile() = default;
 TensorFile::~TensorFile() = default;

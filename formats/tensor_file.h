@@ -37,20 +37,27 @@ enum class MetaType : uint32_t {
 
 /// Array of strings inside the file; element i is found without scanning from the start. Lengths
 /// follow from the offsets: the file's own were checked once and are not read again, so a file that
-/// changes under the map changes characters, never bounds.
+/// changes under the map changes characters, never bounds. Copies share the offsets, which are 32
+/// bits because the memory they take is most of the time that opening a vocabulary takes.
 class StringArray {
  public:
   StringArray() = default;
   /// offsets [size + 1], from base: of each element's 8-byte length, and of what follows the last.
-  StringArray(const std::byte* base, std::vector<uint64_t> offsets)
-      : base_(base), offsets_(std::move(offsets)) {}
-  size_t size() const noexcept { return offsets_.empty() ? 0 : offsets_.size() - 1; }
+  StringArray(const std::byte* base, std::vector<uint32_t> offsets)
+      : base_(reinterpret_cast<const char*>(base)),
+        size_(offsets.empty() ? 0 : offsets.size() - 1),
+        offsets_(std::make_shared<const std::vector<uint32_t>>(std::move(offsets))) {}
+  size_t size() const noexcept { return size_; }
   /// The bytes of element i, as the file has them (any bytes, not necessarily UTF-8).
-  std::string_view operator[](size_t i) const noexcept;
+  std::string_view operator[](size_t i) const noexcept {
+    const uint32_t* at = offsets_->data() + i;
+    return {base_ + at[0] + sizeof(uint64_t), at[1] - at[0] - sizeof(uint64_t)};
+  }
 
  private:
-  const std::byte* base_ = nullptr;
-  std::vector<uint64_t> offsets_;
+  const char* base_ = nullptr;
+  size_t size_ = 0;
+  std::shared_ptr<const std::vector<uint32_t>> offsets_;
 };
 
 /// One key of the file. Scalars are held as bits; strings and arrays as views.

@@ -58,12 +58,21 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
-void MappedFile::will_need(uint64_t offset, uint64_t length) const noexcept {
-  if (offset >= size_ || length == 0) return;
+int MappedFile::advise(uint64_t offset, uint64_t length, int advice) const noexcept {
+  if (offset >= size_ || length == 0) return 0;
   const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
   const uint64_t begin = offset / page * page;
   const uint64_t end = offset + std::min<uint64_t>(length, size_ - offset);
-  (void)::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_WILLNEED);
+  return ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, advice);
+}
+
+void MappedFile::will_need(uint64_t offset, uint64_t length) const noexcept {
+  (void)advise(offset, length, MADV_WILLNEED);
+}
+
+void MappedFile::bring_in(uint64_t offset, uint64_t length) const noexcept {
+  // Linux before 5.14 does not know it.
+  if (advise(offset, length, MADV_POPULATE_READ) != 0) will_need(offset, length);
 }
 
 void MappedFile::dont_need(uint64_t offset, uint64_t length) const noexcept {

@@ -7,8 +7,10 @@
 #include "formats/io/error.h"
 #include "runtime/model/model.h"
 #include "runtime/model/pack.h"
+#include "runtime/model/page_in.h"
 #include "runtime/model/sequence_state.h"
 #include "runtime/model/workspace.h"
+#include "runtime/text/throw_if_cancelled.h"
 #include "runtime/threads/team.h"
 
 namespace nibble {
@@ -28,10 +30,6 @@ const KernelTable* choose_kernels(const std::string& isa) {
   }
   fail(table == nullptr ? ErrorCode::bad_argument : ErrorCode::unsupported,
        "isa: expected one that this CPU runs ({}), got {}", known, isa);
-}
-
-void check_cancel(const CancelToken* cancel) {
-  if (cancel != nullptr && cancel->requested()) fail(ErrorCode::cancelled, "cancelled");
 }
 
 /// "135M", "1.2B"
@@ -64,21 +62,21 @@ Engine::~Engine() = default;
 
 std::shared_ptr<const Engine> Engine::open(const std::string& path, const EngineOptions& options) {
   const KernelTable* kernels = choose_kernels(options.isa);
-  check_cancel(options.cancel);
+  throw_if_cancelled(options.cancel);
   std::shared_ptr<Engine> engine(new Engine);
   engine->kernels_ = kernels;
   engine->file_ = open_tensor_file(path);
   const uint64_t total = engine->file_.file_bytes().size();
   if (options.on_progress) options.on_progress(0, total);
-  check_cancel(options.cancel);
+  throw_if_cancelled(options.cancel);
   engine->model_ = std::make_unique<Model>(load_model(engine->file_));
-  check_cancel(options.cancel);
-  engine->tokenizer_ = Tokenizer::from_metadata(engine->file_.meta());
+  throw_if_cancelled(options.cancel);
+  engine->tokenizer_ = Tokenizer::from_metadata(engine->file_.meta(), options.cancel);
   if (engine->tokenizer_->n_vocab() != engine->n_vocab()) {
     fail(ErrorCode::bad_file, "{}: tensor token_embd.weight: expected {} rows, one a token, got {}",
          path, engine->tokenizer_->n_vocab(), engine->n_vocab());
   }
-  check_cancel(options.cancel);
+  throw_if_cancelled(options.cancel);
   engine->sampling_.apply_metadata(engine->file_.meta());
   if (const auto source = engine->file_.meta().get_string("tokenizer.chat_template")) {
     try {
@@ -88,6 +86,7 @@ std::shared_ptr<const Engine> Engine::open(const std::string& path, const Engine
     }
   }
   engine->repack(options);
+  engine->page_in_mapped(options);
   if (options.on_progress) options.on_progress(total, total);
   return engine;
 }
@@ -102,6 +101,12 @@ void Engine::repack(const EngineOptions& options) {
   if (small.available >= 0 && needed > small.available / 10 * 9) return;
   Team team(options.n_threads > 0 ? options.n_threads : default_threads());
   pack_weights(file_, *model_, *kernels_, team, options.cancel, options.on_progress);
+}
+
+void Engine::page_in_mapped(const EngineOptions& options) {
+  const int64_t available = available_memory();
+  Team team(options.n_threads > 0 ? options.n_threads : default_threads());
+  page_in(file_, *model_, team, available < 0 ? INT64_MAX : available / 10 * 9, options.cancel);
 }
 
 int64_t Engine::n_vocab() const noexcept {

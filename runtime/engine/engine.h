@@ -59,6 +59,7 @@ class Engine {
  private:
   Engine();
   void repack(const EngineOptions&);
+  void page_in_mapped(const EngineOptions&);
 
   TensorFile file_;
   std::unique_ptr<Model> model_;

@@ -1,13 +1,17 @@
 #pragma once
-// Memory for numbers: 64-byte aligned, grows, never shrinks, contents are lost on growth.
+// Memory for numbers: 64-byte aligned, grows, never shrinks, contents are lost on growth. Much of
+// it at once comes in huge pages where the system has them.
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <utility>
 
 #include "formats/io/error.h"
 
 namespace nibble {
+
+/// nullptr if there is none. free_numbers() wants the same size.
+void* allocate_numbers(size_t bytes) noexcept;
+void free_numbers(void* memory, size_t bytes) noexcept;
 
 template <typename T>
 class Buffer {
@@ -25,7 +29,7 @@ class Buffer {
   /// At least n elements. Errors: out_of_memory (the old memory stays).
   void reserve(int64_t n) {
     if (n <= size_) return;
-    void* memory = ::operator new(static_cast<size_t>(n) * sizeof(T), kAlign, std::nothrow);
+    void* memory = allocate_numbers(static_cast<size_t>(n) * sizeof(T));
     if (memory == nullptr) {
       fail(ErrorCode::out_of_memory, "scratch: no memory for {} bytes",
            n * static_cast<int64_t>(sizeof(T)));
@@ -38,9 +42,8 @@ class Buffer {
   int64_t bytes() const noexcept { return size_ * static_cast<int64_t>(sizeof(T)); }
 
  private:
-  static constexpr std::align_val_t kAlign{64};
   void release() noexcept {
-    ::operator delete(data_, kAlign);
+    free_numbers(data_, static_cast<size_t>(bytes()));
     data_ = nullptr;
     size_ = 0;
   }

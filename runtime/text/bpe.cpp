@@ -57,9 +57,9 @@ struct BpeTokenizer::Scratch {
   std::string spelling;
 };
 
-BpeTokenizer::BpeTokenizer(const Metadata& meta, const PreType& pre)
-    : vocab_(read_vocab(meta, false)),
-      merges_(meta, vocab_),
+BpeTokenizer::BpeTokenizer(const Metadata& meta, const PreType& pre, const CancelToken* cancel)
+    : vocab_(read_vocab(meta, false, cancel)),
+      merges_(meta, vocab_, cancel),
       specials_(meta, vocab_),
       splitter_(pre.patterns),
       ignore_merges_(pre.ignore_merges) {

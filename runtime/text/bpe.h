@@ -22,7 +22,7 @@ namespace nibble {
 class BpeTokenizer final : public Tokenizer {
  public:
   /// Errors: see Tokenizer::from_metadata.
-  BpeTokenizer(const Metadata& meta, const PreType& pre);
+  BpeTokenizer(const Metadata& meta, const PreType& pre, const CancelToken* cancel);
 
   std::vector<int32_t> encode(std::span<const TextSpan> spans, bool add_special) const override;
   std::string piece(int32_t id, bool special) const override;

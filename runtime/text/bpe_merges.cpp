@@ -9,6 +9,7 @@
 
 #include "formats/io/error.h"
 #include "formats/io/quote.h"
+#include "runtime/text/throw_if_cancelled.h"
 
 namespace nibble {
 
@@ -39,7 +40,8 @@ int32_t BpeMerges::symbol_of(std::string_view text, const Vocab& vocab) {
 
 namespace {
 
-constexpr size_t kBlock = 16;  // merges whose cache misses overlap
+constexpr size_t kBlock = 16;          // merges whose cache misses overlap
+constexpr size_t kCancelStep = 65536;  // merges between two looks at the token
 
 // Texts of merge `index`, to[0] and to[1].
 void split_merge(const Metadata& meta, const std::string& key, const StringArray& items,
@@ -65,7 +67,8 @@ bool is_joined(const Vocab& vocab, int32_t id, std::string_view left, std::strin
 
 }  // namespace
 
-BpeMerges::BpeMerges(const Metadata& meta, const Vocab& vocab) : n_vocab_(vocab.size()) {
+BpeMerges::BpeMerges(const Metadata& meta, const Vocab& vocab, const CancelToken* cancel)
+    : n_vocab_(vocab.size()) {
   const std::string key = "tokenizer.ggml.merges";
   const StringArray* items = meta.get_strings(key);
   if (items == nullptr) {
@@ -80,13 +83,14 @@ BpeMerges::BpeMerges(const Metadata& meta, const Vocab& vocab) : n_vocab_(vocab.
   }
   merges_.resize(items->size());
   std::string joined;
-  slots_.assign(std::bit_ceil(2 * items->size() + 1), -1);
+  slots_.assign(std::bit_ceil(std::max<size_t>(2 * items->size(), 1)), -1);
   mask_ = slots_.size() - 1;
   // Two texts a merge, looked up a block at a time.
   std::array<std::string_view, 2 * kBlock> texts;
   std::array<int32_t, 2 * kBlock> ids = {};
   int32_t expected = 0;  // what the next merge makes if the vocabulary is in the order of merges
   for (size_t first = 0; first < items->size(); first += kBlock) {
+    if (first % kCancelStep == 0) throw_if_cancelled(cancel);
     const size_t n = std::min(kBlock, items->size() - first);
     for (size_t i = 0; i < n; ++i) split_merge(meta, key, *items, first + i, &texts[2 * i]);
     vocab.table.find_all(std::span(texts).first(2 * n), ids);

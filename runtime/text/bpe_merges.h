@@ -20,8 +20,8 @@ namespace nibble {
 class BpeMerges {
  public:
   /// From tokenizer.ggml.merges. Errors: bad_file if absent, or an item is not two texts with one
-  /// space between them.
-  BpeMerges(const Metadata& meta, const Vocab& vocab);
+  /// space between them; cancelled.
+  BpeMerges(const Metadata& meta, const Vocab& vocab, const CancelToken* cancel);
 
   int32_t size() const noexcept { return static_cast<int32_t>(merges_.size()); }
 

@@ -2,7 +2,6 @@
 #include "runtime/text/spm.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "formats/tensor_file.h"
 #include "runtime/text/utf8.h"
@@ -32,14 +31,15 @@ struct SpmTokenizer::Rule {
     return tokenizer.find_mergeable(text.substr(begin, end - begin));
   }
   int32_t rank(int32_t merge) const noexcept {
-    return tokenizer.ranks_[static_cast<size_t>(merge)];
+    return tokenizer.ranks_.of[static_cast<size_t>(merge)];
   }
   int32_t result(int32_t merge) const noexcept { return merge; }
 };
 
-SpmTokenizer::SpmTokenizer(const Metadata& meta)
-    : vocab_(read_vocab(meta, true)), specials_(meta, vocab_) {
-  rank_scores(read_scores(meta, vocab_.texts.size()));
+SpmTokenizer::SpmTokenizer(const Metadata& meta, const CancelToken* cancel)
+    : vocab_(read_vocab(meta, true, cancel)),
+      specials_(meta, vocab_),
+      ranks_(read_score_ranks(meta, vocab_.texts.size(), cancel)) {
   add_space_prefix_ = meta.get_bool("tokenizer.ggml.add_space_prefix").value_or(true);
   remove_extra_spaces_ = meta.get_bool("tokenizer.ggml.remove_extra_whitespaces").value_or(false);
   find_bytes();
@@ -77,33 +77,6 @@ void SpmTokenizer::find_bytes() {
     vocab_.types[static_cast<size_t>(id)] = TokenType::byte;
     byte_ids_[*byte] = id;
   }
-}
-
-void SpmTokenizer::rank_scores(const std::vector<float>& scores) {
-  ranks_.resize(scores.size());
-  // Sorted by radix: keys that ascend where scores descend, each above its token's id.
-  std::vector<uint64_t> order(scores.size()), other(scores.size());
-  for (size_t id = 0; id < scores.size(); ++id) {
-    const float score = scores[id] == 0.0F ? 0.0F : scores[id];  // -0 and 0 are one score
-    const auto bits = std::bit_cast<uint32_t>(score);
-    const uint32_t key = (bits >> 31) != 0 ? bits : ~(bits | 0x80000000u);
-    order[id] = static_cast<uint64_t>(key) << 32 | id;
-  }
-  constexpr int kDigitBits = 11;
-  for (int shift = 32; shift < 64; shift += kDigitBits) {
-    std::array<uint32_t, (1 << kDigitBits) + 1> starts = {};
-    const auto digit = [&](uint64_t key) { return key >> shift & ((1u << kDigitBits) - 1); };
-    for (const uint64_t key : order) ++starts[digit(key) + 1];
-    for (size_t d = 1; d < starts.size(); ++d) starts[d] += starts[d - 1];
-    for (const uint64_t key : order) other[starts[digit(key)]++] = key;
-    order.swap(other);
-  }
-  int32_t rank = -1;
-  for (size_t i = 0; i < order.size(); ++i) {
-    if (i == 0 || order[i] >> 32 != order[i - 1] >> 32) ++rank;
-    ranks_[order[i] & 0xFFFFFFFFu] = rank;
-  }
-  n_ranks_ = rank + 1;
 }
 
 int32_t SpmTokenizer::find_mergeable(std::string_view text) const noexcept {
@@ -171,7 +144,7 @@ void SpmTokenizer::merge(std::string_view text, size_t max_bytes,
     prev = static_cast<int32_t>(at);
     at += length;
   }
-  run_merges(std::span<MergeSymbol>(symbols), Rule{*this, text, max_bytes}, n_ranks_);
+  run_merges(std::span<MergeSymbol>(symbols), Rule{*this, text, max_bytes}, ranks_.count);
 }
 
 // id: the token that a merge made, -1 for a character that was not merged. An unused token is taken

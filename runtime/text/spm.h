@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runtime/text/merge.h"
+#include "runtime/text/score_ranks.h"
 #include "runtime/text/special_tokens.h"
 #include "runtime/text/tokenizer.h"
 #include "runtime/text/vocab.h"
@@ -20,7 +21,7 @@ namespace nibble {
 class SpmTokenizer final : public Tokenizer {
  public:
   /// Errors: see Tokenizer::from_metadata.
-  explicit SpmTokenizer(const Metadata& meta);
+  SpmTokenizer(const Metadata& meta, const CancelToken* cancel);
 
   std::vector<int32_t> encode(std::span<const TextSpan> spans, bool add_special) const override;
   std::string piece(int32_t id, bool special) const override;
@@ -38,7 +39,6 @@ class SpmTokenizer final : public Tokenizer {
   };
   void set_defaults();
   void find_bytes();
-  void rank_scores(const std::vector<float>& scores);
   std::string_view normalize(std::string_view text, std::string& to) const;
   void encode_text(std::string_view text, Scratch& scratch, std::vector<int32_t>& out) const;
   void merge(std::string_view text, size_t max_bytes, std::vector<MergeSymbol>& symbols) const;
@@ -49,8 +49,7 @@ class SpmTokenizer final : public Tokenizer {
 
   Vocab vocab_;
   SpecialTokens specials_;
-  std::vector<int32_t> ranks_;  // [n_vocab] 0 for the highest score, equal for equal scores
-  int32_t n_ranks_ = 0;
+  ScoreRanks ranks_;
   bool add_space_prefix_ = true;
   bool remove_extra_spaces_ = false;
   std::array<int32_t, 256> byte_ids_ = {};  // -1: no token

@@ -9,10 +9,13 @@
 #include <bit>
 #include <cstring>
 
+#include "runtime/text/throw_if_cancelled.h"
+
 namespace nibble {
 namespace {
 
-constexpr size_t kBlock = 16;  // look-ups whose cache misses overlap
+constexpr size_t kBlock = 16;          // look-ups whose cache misses overlap
+constexpr size_t kCancelStep = 65536;  // texts between two looks at the token
 
 }  // namespace
 
@@ -27,8 +30,8 @@ void fold_spaces(std::string_view text, std::string& to) {
   }
 }
 
-uint64_t TextTable::hash_of(std::string_view key) noexcept {
-  return XXH3_64bits(key.data(), key.size());
+uint64_t TextTable::hash_of(std::string_view key) const noexcept {
+  return XXH3_64bits_withSeed(key.data(), key.size(), seed_);
 }
 
 uint64_t TextTable::hash_text(std::string_view text, std::string& scratch) const {
@@ -56,37 +59,41 @@ bool TextTable::key_equals(std::string_view text, std::string_view key) const no
   return t == text.size();
 }
 
-void TextTable::build(std::span<const std::string_view> texts, bool fold_spaces) {
+void TextTable::build(const StringArray& texts, bool fold_spaces, const CancelToken* cancel) {
   texts_ = texts;
   fold_spaces_ = fold_spaces;
-  slots_.assign(std::bit_ceil(2 * texts.size() + 1), Slot{});
+  slots_.assign(std::bit_ceil(std::max<size_t>(2 * texts.size(), 1)), kFree);
   mask_ = slots_.size() - 1;
+  seed_ = reinterpret_cast<uintptr_t>(slots_.data());
+  id_bits_ = static_cast<int>(std::bit_width(texts.size()));
   std::string scratch;
   std::array<uint64_t, kBlock> hashes = {};
   for (size_t first = 0; first < texts.size(); first += kBlock) {
+    if (first % kCancelStep == 0) throw_if_cancelled(cancel);
     const size_t n = std::min(kBlock, texts.size() - first);
     for (size_t i = 0; i < n; ++i) {
       hashes[i] = hash_text(texts[first + i], scratch);
       __builtin_prefetch(&slots_[hashes[i] & mask_], 1);
     }
-    for (size_t i = 0; i < n; ++i) {
-      const std::string_view text = texts[first + i];
-      if (text.empty()) continue;
-      uint64_t at = hashes[i] & mask_;
-      while (slots_[at].id >= 0 && (slots_[at].tag != tag_of(hashes[i]) ||
-                                    texts[static_cast<size_t>(slots_[at].id)] != text)) {
-        at = (at + 1) & mask_;
-      }
-      slots_[at] = {tag_of(hashes[i]), static_cast<int32_t>(first + i)};
-    }
+    for (size_t i = 0; i < n; ++i) insert(first + i, hashes[i]);
   }
+}
+
+void TextTable::insert(size_t id, uint64_t hash) noexcept {
+  const std::string_view text = texts_[id];
+  if (text.empty()) return;
+  uint64_t at = hash & mask_;
+  for (; slots_[at] != kFree; at = (at + 1) & mask_) {
+    if (may_be(slots_[at], hash) && texts_[static_cast<size_t>(id_of(slots_[at]))] == text) break;
+  }
+  slots_[at] = slot_of(hash, id);
 }
 
 int32_t TextTable::find_hashed(std::string_view text, uint64_t hash) const noexcept {
   for (uint64_t at = hash & mask_;; at = (at + 1) & mask_) {
-    const Slot slot = slots_[at];
-    if (slot.id < 0) return -1;
-    if (slot.tag == tag_of(hash) && texts_[static_cast<size_t>(slot.id)] == text) return slot.id;
+    const uint32_t slot = slots_[at];
+    if (slot == kFree) return -1;
+    if (may_be(slot, hash) && texts_[static_cast<size_t>(id_of(slot))] == text) return id_of(slot);
   }
 }
 
@@ -106,8 +113,8 @@ void TextTable::find_all(std::span<const std::string_view> texts,
       __builtin_prefetch(&slots_[hashes[i] & mask_]);
     }
     for (size_t i = 0; i < n; ++i) {
-      const Slot slot = slots_[hashes[i] & mask_];
-      if (slot.id >= 0) __builtin_prefetch(texts_[static_cast<size_t>(slot.id)].data());
+      const uint32_t slot = slots_[hashes[i] & mask_];
+      if (slot != kFree) __builtin_prefetch(texts_[static_cast<size_t>(id_of(slot))].data());
     }
     for (size_t i = 0; i < n; ++i) ids[first + i] = find_hashed(texts[first + i], hashes[i]);
   }

@@ -13,7 +13,7 @@
 namespace nibble {
 namespace {
 
-std::unique_ptr<Tokenizer> make_bpe(const Metadata& meta) {
+std::unique_ptr<Tokenizer> make_bpe(const Metadata& meta, const CancelToken* cancel) {
   const std::string_view name = meta.get_string("tokenizer.ggml.pre").value_or("default");
   const PreType* pre = find_pre_type(name);
   if (pre == nullptr) {
@@ -27,17 +27,17 @@ std::unique_ptr<Tokenizer> make_bpe(const Metadata& meta) {
                             meta.file(), quoted(name)),
                 fmt::format("known: {}", known));
   }
-  return std::make_unique<BpeTokenizer>(meta, *pre);
+  return std::make_unique<BpeTokenizer>(meta, *pre, cancel);
 }
 
-std::unique_ptr<Tokenizer> make_spm(const Metadata& meta) {
-  return std::make_unique<SpmTokenizer>(meta);
+std::unique_ptr<Tokenizer> make_spm(const Metadata& meta, const CancelToken* cancel) {
+  return std::make_unique<SpmTokenizer>(meta, cancel);
 }
 
 struct Model {
   std::string_view name;  // tokenizer.ggml.model
   std::string_view what;
-  std::unique_ptr<Tokenizer> (*make)(const Metadata&);
+  std::unique_ptr<Tokenizer> (*make)(const Metadata&, const CancelToken*);
 };
 
 constexpr Model kModels[] = {
@@ -47,7 +47,8 @@ constexpr Model kModels[] = {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> Tokenizer::from_metadata(const Metadata& meta) {
+std::unique_ptr<Tokenizer> Tokenizer::from_metadata(const Metadata& meta,
+                                                    const CancelToken* cancel) {
   const std::optional<std::string_view> name = meta.get_string("tokenizer.ggml.model");
   if (!name) {
     fail(ErrorCode::bad_file,
@@ -57,7 +58,7 @@ std::unique_ptr<Tokenizer> Tokenizer::from_metadata(const Metadata& meta) {
   }
   std::string known;
   for (const Model& model : kModels) {
-    if (model.name == *name) return model.make(meta);
+    if (model.name == *name) return model.make(meta, cancel);
     known += fmt::format("{}'{}' ({})", known.empty() ? "" : ", ", model.name, model.what);
   }
   throw Error(ErrorCode::unsupported,

@@ -9,6 +9,7 @@
 
 namespace nibble {
 
+class CancelToken;
 class Metadata;
 
 /// A piece of a prompt. Special tokens (<|im_end|> ...) are recognised only where parse_special is
@@ -34,8 +35,9 @@ class Tokenizer {
  public:
   /// From tokenizer.ggml.*. The tokenizer keeps views into the file that the metadata describes:
   /// the file must outlive it (the Metadata object need not). Errors: bad_file (inconsistent
-  /// vocabulary), unsupported (names model or pre-type and says which are known).
-  static std::unique_ptr<Tokenizer> from_metadata(const Metadata&);
+  /// vocabulary), unsupported (names model or pre-type and says which are known), cancelled.
+  static std::unique_ptr<Tokenizer> from_metadata(const Metadata&,
+                                                  const CancelToken* cancel = nullptr);
   virtual ~Tokenizer() = default;
 
   /// add_bos/add_eos: as the file's flags say, when the caller wants the model's usual framing. A

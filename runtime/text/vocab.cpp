@@ -2,10 +2,9 @@
 #include "runtime/text/vocab.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <limits>
 
+#include "formats/io/bytes.h"
 #include "formats/io/error.h"
 #include "formats/io/quote.h"
 #include "formats/tensor_file.h"
@@ -72,37 +71,31 @@ const StringArray& read_texts(const Metadata& meta) {
   return *texts;
 }
 
-void check_length(const Metadata& meta, const std::string& key, size_t expected, size_t got) {
-  if (got == expected) return;
-  fail(ErrorCode::bad_file, "{}: metadata key {}: expected {} items, one a token, got {}",
-       meta.file(), quoted(key), expected, got);
-}
-
 std::vector<TokenType> read_types(const Metadata& meta, size_t n_vocab) {
   const std::string key = key_of("token_type");
-  std::vector<TokenType> types(n_vocab, TokenType::normal);
-  const auto set = [&](size_t i, int64_t value) {
-    if (value < 0 || value > 6) {
-      fail(ErrorCode::bad_file, "{}: metadata key {}: item {}: expected 0..6, got {}", meta.file(),
-           quoted(key), i, value);
-    }
-    types[i] = static_cast<TokenType>(value);
+  const MetaValue* value = meta.find(key);
+  if (value == nullptr) return std::vector<TokenType>(n_vocab, TokenType::normal);
+  if (value->type == MetaType::array) check_array_length(meta, *value, n_vocab);
+  std::vector<TokenType> types(n_vocab);
+  const auto check = [&](size_t i, int64_t item) {
+    if (item >= 0 && item <= 6) return;
+    fail(ErrorCode::bad_file, "{}: metadata key {}: item {}: expected 0..6, got {}", meta.file(),
+         quoted(key), i, item);
   };
   // The usual case without a detour over 8-byte integers.
-  const MetaValue* value = meta.find(key);
-  if (value != nullptr && value->type == MetaType::array && value->item_type == MetaType::i32) {
-    check_length(meta, key, n_vocab, value->items.size() / sizeof(int32_t));
+  if (value->type == MetaType::array && value->item_type == MetaType::i32) {
     for (size_t i = 0; i < n_vocab; ++i) {
-      int32_t item = 0;
-      std::memcpy(&item, value->items.data() + i * sizeof item, sizeof item);
-      set(i, item);
+      const auto item = load_le<int32_t>(value->items.data() + i * sizeof(int32_t));
+      check(i, item);
+      types[i] = static_cast<TokenType>(item);
     }
     return types;
   }
-  if (value == nullptr) return types;
-  if (value->type == MetaType::array) check_length(meta, key, n_vocab, value->count);
   const std::optional<std::vector<int64_t>> items = meta.get_ints(key);
-  for (size_t i = 0; i < n_vocab; ++i) set(i, (*items)[i]);
+  for (size_t i = 0; i < n_vocab; ++i) {
+    check(i, (*items)[i]);
+    types[i] = static_cast<TokenType>((*items)[i]);
+  }
   return types;
 }
 
@@ -151,6 +144,12 @@ void find_end_tokens(const Metadata& meta, Vocab& vocab) {
 
 }  // namespace
 
+void check_array_length(const Metadata& meta, const MetaValue& array, size_t n_vocab) {
+  if (array.count == n_vocab) return;
+  fail(ErrorCode::bad_file, "{}: metadata key {}: expected {} items, one a token, got {}",
+       meta.file(), quoted(array.key), n_vocab, array.count);
+}
+
 std::optional<uint8_t> parse_byte_token(std::string_view text) noexcept {
   if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return std::nullopt;
   int value = 0;
@@ -170,16 +169,15 @@ std::optional<uint8_t> parse_byte_token(std::string_view text) noexcept {
   return static_cast<uint8_t>(value);
 }
 
-Vocab read_vocab(const Metadata& meta, bool fold_spaces) {
+Vocab read_vocab(const Metadata& meta, bool fold_spaces, const CancelToken* cancel) {
   const StringArray& texts = read_texts(meta);
   Vocab vocab;
   vocab.types = read_types(meta, texts.size());
-  vocab.texts.reserve(texts.size());
+  vocab.texts = texts;
   for (size_t i = 0; i < texts.size(); ++i) {
-    vocab.texts.push_back(texts[i]);
-    vocab.max_text_bytes = std::max(vocab.max_text_bytes, vocab.texts.back().size());
+    vocab.max_text_bytes = std::max(vocab.max_text_bytes, texts[i].size());
   }
-  vocab.table.build(vocab.texts, fold_spaces);
+  vocab.table.build(texts, fold_spaces, cancel);
   check_byte_tokens(meta, vocab);
   vocab.bos = read_id(meta, "bos_token_id", vocab.size());
   vocab.eos = read_id(meta, "eos_token_id", vocab.size());
@@ -188,31 +186,6 @@ Vocab read_vocab(const Metadata& meta, bool fold_spaces) {
   vocab.add_eos = meta.get_bool(key_of("add_eos_token"));
   find_end_tokens(meta, vocab);
   return vocab;
-}
-
-std::vector<float> read_scores(const Metadata& meta, size_t n_vocab) {
-  const std::string key = key_of("scores");
-  const MetaValue* value = meta.find(key);
-  if (value == nullptr) {
-    fail(ErrorCode::bad_file, "{}: metadata key {}: expected one score a token, got no such key",
-         meta.file(), quoted(key));
-  }
-  std::vector<float> scores;
-  if (value->type == MetaType::array && value->item_type == MetaType::f32) {
-    check_length(meta, key, n_vocab, value->items.size() / sizeof(float));
-    scores.resize(n_vocab);
-    std::memcpy(scores.data(), value->items.data(), n_vocab * sizeof(float));
-  } else {
-    if (value->type == MetaType::array) check_length(meta, key, n_vocab, value->count);
-    scores = meta.get_floats(key).value();
-  }
-  const auto bad =
-      std::find_if(scores.begin(), scores.end(), [](float s) { return std::isnan(s); });
-  if (bad != scores.end()) {
-    fail(ErrorCode::bad_file, "{}: metadata key {}: item {}: expected a number, got NaN",
-         meta.file(), quoted(key), bad - scores.begin());
-  }
-  return scores;
 }
 
 }  // namespace nibble

@@ -1,7 +1,7 @@
 #pragma once
 // The vocabulary of a file, checked: texts, types, ids of the tokens with a role. Everything in it
 // is in range and of one length, so that the tokenizers need no further checks.
-// Texts are views into the file; per token it costs 16 bytes, its type and its slot in the table.
+// Texts are views into the file; a token costs its type, its offset and its slots in the table.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -16,8 +16,8 @@
 namespace nibble {
 
 struct Vocab {
-  std::vector<std::string_view> texts;  // [n_vocab]
-  std::vector<TokenType> types;         // [n_vocab]
+  StringArray texts;             // [n_vocab]
+  std::vector<TokenType> types;  // [n_vocab]
   TextTable table;
   size_t max_text_bytes = 0;
   int32_t bos = -1, eos = -1, unk = -1;
@@ -41,11 +41,11 @@ struct Vocab {
 
 /// Reads tokenizer.ggml.{tokens,token_type,*_token_id,add_*}. fold_spaces: see TextTable.
 /// Errors: bad_file for lengths that differ, ids out of range, an empty vocabulary, byte tokens
-/// that are not <0xHH>.
-Vocab read_vocab(const Metadata& meta, bool fold_spaces);
+/// that are not <0xHH>; cancelled.
+Vocab read_vocab(const Metadata& meta, bool fold_spaces, const CancelToken* cancel);
 
-/// tokenizer.ggml.scores, one a token. Error: bad_file if absent, NaN or of another length.
-std::vector<float> read_scores(const Metadata& meta, size_t n_vocab);
+/// Error: bad_file if an array does not have one item a token.
+void check_array_length(const Metadata& meta, const MetaValue& array, size_t n_vocab);
 
 /// Value of a byte token's text "<0xHH>", nullopt if it is anything else.
 std::optional<uint8_t> parse_byte_token(std::string_view text) noexcept;

@@ -15,7 +15,7 @@ LAYERS = {
     "quant": ["quant"],
     "formats": ["quant", "formats"],
     "runtime/threads": ["runtime/threads"],
-    "runtime/text": ["formats", "runtime/text"],
+    "runtime/text": ["formats", "runtime/threads", "runtime/text"],
     "runtime/model": ["quant", "formats", "runtime/threads", "runtime/model"],
     "runtime/engine": ["quant", "formats", "runtime/threads", "runtime/text", "runtime/model",
                        "runtime/engine"],

@@ -34,13 +34,13 @@ class ToyMetadata {
   }
   void add_texts(const std::string& key, const std::vector<std::string>& texts) {
     std::string bytes;
-    std::vector<uint64_t> offsets;
+    std::vector<uint32_t> offsets;
     for (const std::string& text : texts) {
-      offsets.push_back(bytes.size());
+      offsets.push_back(static_cast<uint32_t>(bytes.size()));
       const uint64_t size = text.size();
       bytes.append(reinterpret_cast<const char*>(&size), sizeof size).append(text);
     }
-    offsets.push_back(bytes.size());
+    offsets.push_back(static_cast<uint32_t>(bytes.size()));
     MetaValue value = make(key, MetaType::array);
     value.item_type = MetaType::string;
     value.count = texts.size();

@@ -46,6 +46,7 @@ TEST_CASE("an empty file is an empty span") {
   const MappedFile map(dir / "a");
   CHECK(map.bytes().empty());
   map.will_need(0, 10);
+  map.bring_in(0, 10);
   map.dont_need(0, 10);
 }
 
@@ -92,6 +93,7 @@ TEST_CASE("advice about pages never changes the bytes, whatever the range") {
   for (const uint64_t offset : sizes) {
     for (const uint64_t length : sizes) {
       map.will_need(offset, length);
+      map.bring_in(offset, length);
       map.dont_need(offset, length);
     }
   }

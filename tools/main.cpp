@@ -15,7 +15,8 @@ namespace nibble {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &cmd_chat, &cmd_run, &cmd_inspect, &cmd_tokenize, &cmd_logits, &cmd_perplexity, &cmd_bench,
+    &cmd_chat,   &cmd_run,        &cmd_inspect, &cmd_tokenize,
+    &cmd_logits, &cmd_perplexity, &cmd_bench,   &cmd_pack,
 };
 
 int print(const std::string& text) {

@@ -2,6 +2,7 @@
 // tools; everything in it is lock-free or written before the handlers are installed.
 #include "tools/interrupt.h"
 
+#include <poll.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -123,6 +124,21 @@ bool Interrupt::terminated() const noexcept {
 }
 bool Interrupt::take_resize() noexcept {
   return state.resized.exchange(false);
+}
+
+bool Interrupt::wait_readable(int fd) const noexcept {
+  // Blocked from before the look at the flags until ppoll(), which unblocks and waits in one step.
+  sigset_t ours, before;
+  sigemptyset(&ours);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) sigaddset(&ours, signal);
+  pthread_sigmask(SIG_BLOCK, &ours, &before);
+  bool readable = false;
+  if (!state.token.requested() && !state.terminated.load() && !state.resized.load()) {
+    pollfd wanted{fd, POLLIN, 0};
+    readable = ppoll(&wanted, 1, nullptr, &before) > 0;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return readable;
 }
 
 void Interrupt::reset() noexcept {

@@ -20,6 +20,10 @@ class Interrupt {
   bool terminated() const noexcept;
   /// The terminal changed its size since the last call.
   bool take_resize() noexcept;
+  /// Waits until fd can be read without blocking: true. False when one of our signals came instead,
+  /// also one that came before the call and was not taken note of, which a blocking read would
+  /// sleep through.
+  bool wait_readable(int fd) const noexcept;
   /// Forgets a Ctrl-C, not a SIGTERM: before new work in a REPL.
   void reset() noexcept;
   /// While busy, a second Ctrl-C within a second ends the process with 130.

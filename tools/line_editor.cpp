@@ -117,13 +117,16 @@ struct LineEditor::Impl {
 /// Waits for more bytes. False at the end of input.
 bool LineEditor::Impl::fill() {
   for (;;) {
-    char chunk[4096];
-    const ssize_t n = ::read(STDIN_FILENO, chunk, sizeof chunk);
-    if (n > 0) {
-      bytes.append(chunk, static_cast<size_t>(n));
-      return true;
+    if (interrupt.wait_readable(STDIN_FILENO)) {
+      char chunk[4096];
+      const ssize_t n = ::read(STDIN_FILENO, chunk, sizeof chunk);
+      if (n > 0) {
+        bytes.append(chunk, static_cast<size_t>(n));
+        return true;
+      }
+      if (n == 0 || errno != EINTR) return false;
     }
-    if (n == 0 || errno != EINTR || interrupt.terminated()) return false;
+    if (interrupt.terminated()) return false;
     if (interrupt.token().requested()) {  // a SIGINT from outside the terminal
       interrupt.reset();
       bytes.insert(bytes.begin(), static_cast<char>(kInterruptKey));

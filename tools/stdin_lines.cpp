@@ -1,4 +1,4 @@
-// See stdin_lines.h. read(2) rather than stdio, so that a signal ends the wait.
+// See stdin_lines.h. Not stdio, so that a signal ends the wait.
 #include "tools/stdin_lines.h"
 
 #include <unistd.h>
@@ -29,6 +29,12 @@ ReadResult StdinLines::read(PromptKind) {
     buffer_.erase(0, begin_);
     begin_ = 0;
     searched = buffer_.size();
+    if (!interrupt_.wait_readable(STDIN_FILENO)) {
+      if (interrupt_.terminated()) return {ReadStatus::end, {}};
+      if (interrupt_.token().requested()) return {ReadStatus::interrupted, {}};
+      (void)interrupt_.take_resize();
+      continue;
+    }
     char chunk[65536];
     const ssize_t n = ::read(STDIN_FILENO, chunk, sizeof chunk);
     if (n > 0) {
@@ -38,10 +44,6 @@ ReadResult StdinLines::read(PromptKind) {
     } else if (errno != EINTR) {
       throw CommandError(ExitCode::runtime,
                          std::string("standard input: cannot read: ") + std::strerror(errno));
-    } else if (interrupt_.terminated()) {
-      return {ReadStatus::end, {}};
-    } else {
-      return {ReadStatus::interrupted, {}};
     }
   }
 }

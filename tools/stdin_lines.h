@@ -7,13 +7,13 @@ namespace nibble {
 
 class StdinLines : public LineSource {
  public:
-  explicit StdinLines(const Interrupt& interrupt) : interrupt_(interrupt) {}
+  explicit StdinLines(Interrupt& interrupt) : interrupt_(interrupt) {}
   /// Errors: CommandError runtime (the read failed).
   ReadResult read(PromptKind kind) override;
   void remember(const std::string&) override {}
 
  private:
-  const Interrupt& interrupt_;
+  Interrupt& interrupt_;
   std::string buffer_;
   size_t begin_ = 0;  // of the next line in buffer_
   bool ended_ = false;

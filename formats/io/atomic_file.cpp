@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
@@ -111,12 +110,12 @@ void AtomicFile::open_temporary() {
       if (code == EEXIST) continue;
       fail_errno(path_, "create a temporary file in its folder", code);
     }
+    // A file system without locks has no sweeping either.
+    (void)uninterrupted([&] { return ::flock(fd_, LOCK_EX); });
     // The lock belongs to both descriptors, so that closing the first, whose result must be known
     // before the rename, does not yet give the temporary away.
     lock_fd_ = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
     if (lock_fd_ < 0) fail_errno(path_, "keep its temporary file open", errno);
-    // A file system without locks has no sweeping either.
-    (void)uninterrupted([&] { return ::flock(lock_fd_, LOCK_EX); });
     struct stat status {};
     if (::fstat(fd_, &status) != 0) fail_errno(path_, "read its temporary file's status", errno);
     if (status.st_nlink > 0) {
@@ -130,7 +129,8 @@ void AtomicFile::open_temporary() {
   fail(ErrorCode::io, "{}: cannot find a free name for a temporary file in its folder", path_);
 }
 
-// Temporaries whose writer is gone carry no lock any more.
+// Temporaries whose writer is gone carry no lock any more. Before the lock is had, the name may
+// have gone to another writer's file; from then on nobody but its holder takes the name away.
 void AtomicFile::sweep_abandoned() noexcept {
   const int copy = ::openat(folder_fd_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (copy < 0) return;
@@ -144,7 +144,13 @@ void AtomicFile::sweep_abandoned() noexcept {
     const int fd = ::openat(folder_fd_, entry->d_name,
                             O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) continue;
-    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) (void)::unlinkat(folder_fd_, entry->d_name, 0);
+    struct stat locked {
+    }, named{};
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0 && ::fstat(fd, &locked) == 0 &&
+        ::fstatat(folder_fd_, entry->d_name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+        same_file(locked, named)) {
+      (void)::unlinkat(folder_fd_, entry->d_name, 0);
+    }
     ::close(fd);
   }
   ::closedir(entries);
@@ -180,15 +186,6 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
   }
   size_ += bytes.size();
-}
-
-void AtomicFile::write_zeros(uint64_t count) {
-  static constexpr std::array<std::byte, 4096> kZeros{};
-  while (count > 0) {
-    const uint64_t step = std::min<uint64_t>(count, kZeros.size());
-    write(std::span(kZeros).first(step));
-    count -= step;
-  }
 }
 
 void AtomicFile::flush() {

@@ -40,7 +40,6 @@ class AtomicFile {
 
   /// Appends. Error io names path and cause; the file is then given up.
   void write(std::span<const std::byte> bytes);
-  void write_zeros(uint64_t count);
 
   /// Puts the file in place. verify is called with the temporary's path once its bytes are durable;
   /// what it throws gives the file up. Error io: the old file is still in place, except when the

@@ -45,15 +45,32 @@ void Conversation::add_user(std::string text) {
   sampled_.emplace_back();
 }
 
-void Conversation::add_assistant(std::string text, std::vector<int32_t> tokens) {
-  // Tokens that do not spell the text (a stop string was cut off) would change what is said.
-  if (!tokens.empty()) {
-    std::string spelled;
-    for (const int32_t id : tokens) spelled += engine_->tokenizer().piece(id, false);
-    if (spelled != text) tokens.clear();
+/// Tokens that spell the text: of the sampled ones as many as do, which a session then need not
+/// evaluate again, and new ones for the rest. They differ where a stop string was cut off, or where
+/// Ctrl-C came between the last token's text and its evaluation. Empty: the text as it stands.
+std::vector<int32_t> Conversation::tokens_of(std::string_view text,
+                                             std::vector<int32_t> sampled) const {
+  const Tokenizer& tokenizer = engine_->tokenizer();
+  size_t n = 0;
+  for (; n < sampled.size(); ++n) {
+    const std::string piece = tokenizer.piece(sampled[n], false);
+    if (!text.starts_with(piece)) break;
+    text.remove_prefix(piece.size());
   }
+  if (n == 0) return {};
+  sampled.resize(n);
+  std::string spelled;
+  for (const int32_t id : tokenizer.encode(text, false, false)) {
+    spelled += tokenizer.piece(id, false);
+    sampled.push_back(id);
+  }
+  // A tokenizer may begin every text with a space; that would change what was said.
+  return spelled == text ? sampled : std::vector<int32_t>();
+}
+
+void Conversation::add_assistant(std::string text, std::vector<int32_t> tokens) {
+  sampled_.push_back(tokens_of(text, std::move(tokens)));
   messages_.push_back({"assistant", std::move(text)});
-  sampled_.push_back(std::move(tokens));
 }
 
 void Conversation::check_has_answer() const {

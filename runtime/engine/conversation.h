@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/engine/engine.h"
@@ -46,7 +47,8 @@ class Conversation {
   void set_system(std::string text) { system_ = std::move(text); }  // "" removes it
   const std::string& system() const noexcept { return system_; }
   void add_user(std::string text);
-  /// An answer, also a partial one. tokens: as sampled; empty if not known.
+  /// An answer, also a partial one. tokens: as sampled; empty if not known. Where they do not spell
+  /// the text, those up to there are kept and the rest of it is tokenized.
   void add_assistant(std::string text, std::vector<int32_t> tokens = {});
   /// Appends to the last message what continuing it gave. Errors: bad_argument (it is no answer).
   void extend_assistant(std::string_view text, const std::vector<int32_t>& tokens);
@@ -74,6 +76,7 @@ class Conversation {
   /// Tokens of messages_[0, end) after the system prompt.
   std::vector<int32_t> render(size_t end, bool generation_prompt) const;
   std::vector<int32_t> render_continuation() const;
+  std::vector<int32_t> tokens_of(std::string_view text, std::vector<int32_t> sampled) const;
   size_t oldest_turn_length() const noexcept;
   void drop_first(size_t n);
   void check_has_answer() const;

@@ -11,6 +11,7 @@
 #include "runtime/model/sequence_state.h"
 #include "runtime/model/workspace.h"
 #include "runtime/text/throw_if_cancelled.h"
+#include "runtime/threads/float_environment.h"
 #include "runtime/threads/team.h"
 
 namespace nibble {
@@ -61,6 +62,7 @@ Engine::Engine() = default;
 Engine::~Engine() = default;
 
 std::shared_ptr<const Engine> Engine::open(const std::string& path, const EngineOptions& options) {
+  const DefaultFloatEnvironment as_compiled;
   const KernelTable* kernels = choose_kernels(options.isa);
   throw_if_cancelled(options.cancel);
   std::shared_ptr<Engine> engine(new Engine);
@@ -135,9 +137,11 @@ MemoryPlan Engine::plan(int64_t n_ctx, int64_t n_batch, KvType type, int n_threa
   for (const Buffer<std::byte>& packed : model_->weights.packed) plan.held += packed.bytes();
   plan.held = std::min(plan.held, plan.weights);
   plan.kv_per_token = KvLayout::of(model_->config, type).bytes_per_token();
-  plan.scratch = Workspace::bytes(*model_, *kernels_, n_threads, n_batch, kMostLogitsRows);
+  const int64_t fixed = Workspace::bytes(*model_, *kernels_, n_threads, n_batch, kMostLogitsRows);
+  plan.scratch = fixed + Workspace::split_bytes(*model_, n_ctx > 0 ? n_ctx : n_ctx_train());
   plan.available = available_memory();
   plan.n_ctx = n_ctx > 0 ? n_ctx : context_that_fits(plan, n_ctx_train());
+  plan.scratch = fixed + Workspace::split_bytes(*model_, plan.n_ctx);
   const int64_t pages = (plan.n_ctx + kKvPageLen - 1) / kKvPageLen;
   plan.kv = pages * kKvPageLen * plan.kv_per_token;
   return plan;

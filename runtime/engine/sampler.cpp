@@ -11,6 +11,7 @@
 #include "formats/io/error.h"
 #include "runtime/engine/philox.h"
 #include "runtime/engine/sampler_stages.h"
+#include "runtime/threads/float_environment.h"
 
 namespace nibble {
 namespace {
@@ -188,6 +189,7 @@ Sampler::Sampler(const SamplerOptions& options, int32_t n_vocab)
 }
 
 int32_t Sampler::sample(std::span<const float> logits) {
+  const DefaultFloatEnvironment as_compiled;
   if (logits.size() != static_cast<size_t>(n_vocab_)) {
     fail(ErrorCode::bad_argument, "sampler: expected {} logits, got {}", n_vocab_, logits.size());
   }

@@ -6,6 +6,7 @@
 #include "formats/io/error.h"
 #include "runtime/model/forward.h"
 #include "runtime/model/hparams.h"
+#include "runtime/threads/float_environment.h"
 
 namespace nibble {
 
@@ -63,6 +64,7 @@ struct Session::Impl {
 
   /// One forward over the next tokens; the last row's logits, or all.
   void evaluate(std::span<const int32_t> ids, bool all_logits, const CancelToken* cancel) {
+    const DefaultFloatEnvironment as_compiled;
     const int64_t n = static_cast<int64_t>(ids.size());
     const int64_t n_logits = all_logits ? n : 1;
     have_logits = false;

@@ -7,10 +7,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cfenv>
 #include <cmath>
 #include <functional>
 #include <limits>
+
+#include "runtime/threads/float_environment.h"
 
 namespace nibble {
 
@@ -64,12 +65,8 @@ class Pass {
 
   ForwardStatus run() noexcept {
     team_.run([this](int thread, Team&) {
-      // A host may have changed rounding or flush-to-zero on its own thread; the others have not.
-      std::fenv_t host;
-      std::fegetenv(&host);
-      std::fesetenv(FE_DFL_ENV);
+      const DefaultFloatEnvironment as_compiled;
       work(thread);
-      std::fesetenv(&host);
     });
     return skipped_.load(std::memory_order_relaxed) ? ForwardStatus::cancelled : ForwardStatus::ok;
   }

@@ -51,6 +51,20 @@ int64_t attend_floats(const Model& model, const KernelTable& kernels) {
   return align16(most);
 }
 
+int64_t splits_of(int64_t n_positions) {
+  return (n_positions + kSplitLen - 1) / kSplitLen;
+}
+
+/// Partial results of attention, for all rows that can be divided.
+int64_t split_floats(const Model& model, int64_t n_positions) {
+  if (n_positions <= kSplitLen) return 0;
+  int64_t most = 0;
+  for (const LayerSpec& s : model.config.layers) {
+    most = std::max(most, s.n_head * (s.head_dim_v + 2));
+  }
+  return kSplitRows * splits_of(n_positions) * most;
+}
+
 }  // namespace
 
 Widths Widths::of(const ModelConfig& config) {
@@ -77,16 +91,15 @@ int64_t Workspace::bytes(const Model& model, const KernelTable& kernels, int n_t
               n_threads * (align16(w.input) + attend_floats(model, kernels)));
 }
 
+int64_t Workspace::split_bytes(const Model& model, int64_t n_positions) {
+  return static_cast<int64_t>(sizeof(float)) * split_floats(model, n_positions);
+}
+
 void Workspace::reserve_splits(const Model& model, int64_t n_rows, int64_t n_positions) {
   n_splits = 0;
   if (n_rows > kSplitRows || n_positions <= kSplitLen) return;
-  const int64_t splits = (n_positions + kSplitLen - 1) / kSplitLen;
-  int64_t most = 0;
-  for (const LayerSpec& s : model.config.layers) {
-    most = std::max(most, s.n_head * (s.head_dim_v + 2));
-  }
-  partials.reserve(kSplitRows * splits * most);
-  n_splits = splits;
+  partials.reserve(split_floats(model, n_positions));
+  n_splits = splits_of(n_positions);
 }
 
 void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_threads,

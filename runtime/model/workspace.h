@@ -43,6 +43,8 @@ struct Workspace {
   /// For batches of up to kSplitRows rows at positions below n_positions, so that their attention
   /// can be divided; without it, it is not. Errors: out_of_memory.
   void reserve_splits(const Model&, int64_t n_rows, int64_t n_positions);
+  /// What reserve_splits would hold, for the memory plan: grows with the positions.
+  static int64_t split_bytes(const Model&, int64_t n_positions);
   /// What reserve would hold, for the memory plan.
   static int64_t bytes(const Model&, const KernelTable&, int n_threads, int64_t n_rows,
                        int64_t n_logits);

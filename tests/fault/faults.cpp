@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <iterator>
 #include <new>
+#include <utility>
 
 namespace nibble::faults {
 namespace {
@@ -32,6 +33,14 @@ struct State {
 };
 State state;
 
+// Of Before.
+struct Interlude {
+  Call call = Call::none;
+  int left = 0;
+  std::function<void()> action;
+};
+Interlude interlude;
+
 struct Memory {
   bool counting = false;  // for NoMemory
   long left = 0;
@@ -45,6 +54,9 @@ Memory memory;
 
 // Counts a call; true if it is to fail.
 bool strikes(Call call) {
+  if (interlude.action && call == interlude.call && --interlude.left == 0) {
+    std::exchange(interlude.action, nullptr)();
+  }
   if (!state.armed) return false;
   if (state.traced < state.trace.size()) state.trace[state.traced++] = call;
   if (call != state.plan.call) return false;
@@ -89,6 +101,16 @@ std::vector<std::string> Armed::trace() const {
   std::vector<std::string> out;
   for (size_t i = 0; i < state.traced; ++i) out.emplace_back(name(state.trace[i]));
   return out;
+}
+
+Before::Before(Call call, int nth, std::function<void()> action) {
+  interlude = {call, nth, std::move(action)};
+}
+Before::~Before() {
+  interlude = {};
+}
+bool Before::done() const {
+  return interlude.action == nullptr;
 }
 
 NoMemory::NoMemory(long nth, bool sticky) {

@@ -3,6 +3,7 @@
 // library as it ships, because the linker sends its calls here (--wrap, CMakeLists.txt); calls of
 // the standard library itself are not touched. For one thread at a time.
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,18 @@ class Armed {
   bool struck() const;
   /// Names of the calls since arming, in order ("write", "fsync" ...).
   std::vector<std::string> trace() const;
+};
+
+/// The nth call of a kind from construction on runs `action` first: what another process might do
+/// in that moment. The action's own calls are made as they are.
+class Before {
+ public:
+  Before(Call call, int nth, std::function<void()> action);
+  ~Before();
+  Before(const Before&) = delete;
+  Before& operator=(const Before&) = delete;
+  /// Whether it has run.
+  bool done() const;
 };
 
 /// From construction on, the nth allocation fails (with all later ones, if sticky).

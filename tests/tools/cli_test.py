@@ -1,6 +1,7 @@
 """Every subcommand on the real models: what it prints, and that the parts agree with each other."""
 import array
 import ast
+import itertools
 import json
 import math
 import os
@@ -140,13 +141,15 @@ class Inspect(ToolTest):
 
 class Interrupts(ToolTest):
     def test_while_the_model_loads(self):
-        for args in (["run", M, "Hi"], ["chat", "-m", M], ["perplexity", "-m", M, "-p", "x"],
-                     ["bench", "-m", M], ["doctor", "-m", M]):
-            with self.subTest(args=args):
+        commands = (["run", M, "Hi"], ["chat", "-m", M], ["perplexity", "-m", M, "-p", "x"],
+                    ["bench", "-m", M], ["doctor", "-m", M])
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for args, name in itertools.product(commands, signals):
+            with self.subTest(args=args, signal=name):
                 process = subprocess.Popen([NIBBLE, *args], stdin=subprocess.DEVNULL,
                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-                wait_for_handlers(process.pid)
-                process.send_signal(signal.SIGINT)
+                wait_for_handlers(process.pid, name)
+                process.send_signal(name)
                 out, err = process.communicate(timeout=60)
                 self.assertEqual((process.returncode, out), (130, b""), err)
                 self.assertTrue(err.startswith(b"error: cancelled\nhint: "), err)

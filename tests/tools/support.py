@@ -91,12 +91,12 @@ def gguf(pairs):
     return out + bytes(-len(out) % 32)
 
 
-def wait_for_handlers(pid):
-    """Returns once the process handles SIGINT, which it does from just before it opens a model."""
+def wait_for_handlers(pid, name=signal.SIGINT):
+    """Returns once the process handles the signal, as it does from just before it opens a model."""
     while True:
         with open(f"/proc/{pid}/status", encoding="ascii") as status:
             caught = next(line for line in status if line.startswith("SigCgt:"))
-        if int(caught.split()[1], 16) & 1 << (signal.SIGINT - 1):
+        if int(caught.split()[1], 16) & 1 << (name - 1):
             return
 
 

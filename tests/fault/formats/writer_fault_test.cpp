@@ -1,6 +1,8 @@
 // Every writer of formats/ under every failure of the system: the old file stays byte-identical,
 // nothing is left in the folder, and the error names path and cause.
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -175,6 +177,28 @@ TEST_CASE("the file is synced before the rename and its folder after") {
     }
     CHECK(steps == std::vector<std::string>{"write", "fsync", "renameat", "fsync"});
   }
+}
+
+TEST_CASE("a sweep spares a new writer's temporary under the name of an abandoned one") {
+  const test::TempDir dir;
+  const std::string name = ".nibble-tmp-1-0";
+  const std::string path = dir / name;
+  test::write_file(path, "litter");
+  int fd = -1;
+  {
+    // The first lock is the sweep's. Before it another sweep is faster, and a writer in another
+    // process takes the name.
+    const faults::Before before(Call::flock, 1, [&] {
+      ::unlink(path.c_str());
+      fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+      ::flock(fd, LOCK_EX);
+    });
+    write_atomic(dir / kName);
+    CHECK(before.done());
+  }
+  REQUIRE(fd >= 0);
+  CHECK(dir.names() == Names{name, kName});
+  ::close(fd);
 }
 
 TEST_CASE("each allocation of each writer fails") {

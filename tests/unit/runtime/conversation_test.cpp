@@ -1,8 +1,9 @@
-// Conversations with the real chat model's template and tokenizer. The model itself is not run:
-// sampled answers are made up, also ones that no tokenizer would give.
+// Conversations with the real chat model's template and tokenizer. Mostly the model itself is
+// not run: sampled answers are made up, also ones that no tokenizer would give.
 #include "runtime/engine/conversation.h"
 
 #include "formats/io/error.h"
+#include "runtime/engine/generate.h"
 #include "tests/support/catch.h"
 #include "tests/support/models.h"
 
@@ -64,15 +65,60 @@ TEST_CASE("the next prompt begins with all that the session holds", "[model]") {
   CHECK(chat.prompt(kContext, nullptr) == second);
 }
 
-TEST_CASE("tokens that do not spell the answer are not used", "[model]") {
+TEST_CASE("of tokens that do not spell the answer, those before the first other one stay",
+          "[model]") {
   NIBBLE_MODEL_OR_SKIP(path, test::kSmolLM2);
   const auto engine = Engine::open(path);
-  Conversation with(engine), without(engine);
-  for (Conversation* chat : {&with, &without}) chat->add_user("Hello");
-  with.add_assistant("cut", letters(*engine, "cut off"));
-  without.add_assistant("cut");
-  for (Conversation* chat : {&with, &without}) chat->add_user("Go on");
-  CHECK(with.prompt(kContext, nullptr) == without.prompt(kContext, nullptr));
+  const auto prompt_after = [&](const std::string& text, const std::vector<int32_t>& tokens) {
+    Conversation chat(engine);
+    chat.add_user("Hello");
+    const std::vector<int32_t> begin = chat.prompt(kContext, nullptr);
+    chat.add_assistant(text, tokens);
+    chat.add_user("Go on");
+    std::vector<int32_t> all = chat.prompt(kContext, nullptr);
+    REQUIRE(is_prefix(begin, all));
+    return std::vector<int32_t>(all.begin() + static_cast<std::ptrdiff_t>(begin.size()), all.end());
+  };
+  const auto end = prompt_after("", {});
+  const auto spelled = [&](const std::string& text) { return letters(*engine, text); };
+  // A stop string was cut off.
+  CHECK(prompt_after("cut", spelled("cut off")) == joined(spelled("cut"), end));
+  // The text of one more token was shown.
+  CHECK(prompt_after("cut off", spelled("cut")) ==
+        joined(joined(spelled("cut"), engine->tokenizer().encode(" off", false, false)), end));
+  CHECK(prompt_after("cut", spelled("bar")) == prompt_after("cut", {}));
+  const std::string euro = "\xE2\x82\xAC";
+  CHECK(engine->tokenizer().decode(prompt_after("1 " + euro, spelled("1 " + euro.substr(0, 2))),
+                                   false) == "1 " + euro + engine->tokenizer().decode(end, false));
+}
+
+TEST_CASE("after Ctrl-C the next turn evaluates none of the answer's tokens again", "[model]") {
+  NIBBLE_MODEL_OR_SKIP(path, test::kSmolLM2);
+  const auto engine = Engine::open(path);
+  SessionOptions session_options;
+  session_options.n_ctx = 256;
+  Session session(engine, session_options);
+  SamplerOptions greedy;
+  greedy.temperature = 0;
+  Sampler sampler(greedy, static_cast<int32_t>(engine->n_vocab()));
+  Conversation chat(engine);
+  chat.add_user("Tell me a story about a fox.");
+  CancelToken cancel;
+  GenerateResult result = generate(
+      session, sampler, chat.prompt(256, nullptr), {},
+      [&, n = 0](std::string_view) mutable {
+        if (++n == 8) cancel.request();  // between a token's text and its evaluation
+        return true;
+      },
+      &cancel);
+  REQUIRE(result.finish == FinishReason::cancelled);
+  std::string spelled;
+  for (const int32_t id : result.tokens) spelled += engine->tokenizer().piece(id, false);
+  REQUIRE(spelled.size() < result.text.size());
+  const int64_t held = session.n_used();
+  chat.add_assistant(result.text, result.tokens);
+  chat.add_user("Go on.");
+  CHECK(session.sync(chat.prompt(256, nullptr)).n_reused == held);
 }
 
 TEST_CASE("an answer is continued where it stopped", "[model]") {

@@ -1,7 +1,11 @@
 // What a model and a context need, against what is left.
 #include "runtime/engine/memory_plan.h"
 
+#include "runtime/engine/engine.h"
+#include "runtime/model/workspace.h"
 #include "tests/support/catch.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/toy_model.h"
 
 using namespace nibble;
 
@@ -42,4 +46,32 @@ TEST_CASE("the context takes what nine tenths of the memory leave", "[memory]") 
 
 TEST_CASE("unknown memory holds anything", "[memory]") {
   CHECK(plan_of(1 << 30, 0, -1).fits());
+}
+
+TEST_CASE("the plan counts the parts that attention over a long context is divided into",
+          "[memory]") {
+  const test::TempDir dir;
+  test::write_file(dir / "toy.gguf", test::toy_model("llama"));
+  const auto engine = Engine::open(dir / "toy.gguf");
+  const auto scratch = [&](int64_t n_ctx) {
+    return engine->plan(n_ctx, 64, KvType::f16, 1).scratch;
+  };
+  for (const int64_t n_ctx : {300, 1000, 100000}) {
+    Workspace work;
+    work.reserve_splits(engine->model(), 1, n_ctx);
+    CHECK(work.partials.bytes() > 0);
+    CHECK(scratch(n_ctx) - scratch(64) == work.partials.bytes());
+  }
+  // All that a session reserves for one token at the end of the context.
+  Workspace work;
+  work.reserve(engine->model(), engine->kernels(), 1, 64, kMostLogitsRows, 0);
+  work.reserve_splits(engine->model(), 1, 1000);
+  int64_t held = work.act_q8.bytes() + work.act_f32.bytes();
+  for (const Buffer<float>* part :
+       {&work.x, &work.branch, &work.q, &work.k, &work.v, &work.attn, &work.gate, &work.up,
+        &work.logits, &work.hidden, &work.row, &work.attend, &work.partials, &work.bounds}) {
+    held += part->bytes();
+  }
+  for (const Buffer<float>& part : work.cos_sin) held += part.bytes();
+  CHECK(scratch(1000) >= held);
 }

@@ -2,8 +2,10 @@
 // every hyperparameter replaced by nonsense.
 #include "runtime/model/model.h"
 
+#include <atomic>
 #include <cmath>
 #include <limits>
+#include <thread>
 
 #include "formats/io/error.h"
 #include "runtime/engine/session.h"
@@ -237,6 +239,97 @@ TEST_CASE("missing, misshapen and unknown tensors are named") {
   heads.add_f32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
   CHECK(message_of(heads) ==
         "m.gguf: layer 0: expected heads in groups of 2 key/value heads, got 3");
+}
+
+namespace {
+
+std::string load_error(const std::string& bytes) {
+  try {
+    const TensorFile file = open_tensor_memory(bytes_of(bytes), "m.gguf");
+    load_model(file);
+  } catch (const Error& e) {
+    CHECK(e.code() == ErrorCode::unsupported);
+    return e.message();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("a tensor that nothing would use is refused") {
+  for (const Arch* arch : all_archs()) {
+    const std::string name(arch->name);
+    for (const char* extra : {"blk.0.attn_sinks.weight", "blk.99.attn_q.weight", "rope.weight"}) {
+      const auto with_extra = [&](GgufBuilder& b, std::string_view key, const std::string&) {
+        if (key == "rope.freq_base") b.add_tensor(extra, {8}, std::vector<float>(8));
+        return false;
+      };
+      CHECK(load_error(toy_model(name, {}, with_extra)) == "m.gguf: tensor " + std::string(extra) +
+                                                               ": expected one that " + name +
+                                                               " models have, got another");
+    }
+  }
+}
+
+TEST_CASE("a rope scaling that nibble does not know is refused, linear is computed") {
+  const auto scaled = [](const std::string& type, float factor) {
+    return [=](GgufBuilder& b, std::string_view key, const std::string& full) {
+      if (key != "rope.freq_base") return false;
+      const std::string scaling = full.substr(0, full.size() - key.size()) + "rope.scaling.";
+      b.add_string(scaling + "type", type);
+      b.add_f32(scaling + "factor", factor);
+      return false;
+    };
+  };
+  for (const Arch* arch : all_archs()) {
+    const std::string name(arch->name);
+    for (const std::string type : {"yarn", "longrope", "dynamic", "", "Linear"}) {
+      CHECK(load_error(toy_model(name, {}, scaled(type, 2))) ==
+            "m.gguf: key " + name + ".rope.scaling.type: expected none or linear, got " + type);
+    }
+    const auto logits_of = [](const std::string& bytes) {
+      const TensorFile file = open_tensor_memory(bytes_of(bytes), "m.gguf");
+      return toy_logits(load_model(file), *best_kernels(), toy_prompt(20), 20, 1);
+    };
+    const std::vector<float> plain = logits_of(toy_model(name));
+    CHECK(logits_of(toy_model(name, {}, scaled("linear", 1))) == plain);
+    CHECK(logits_of(toy_model(name, {}, scaled("linear", 4))) != plain);
+  }
+}
+
+TEST_CASE("a cancel that is taken back half-way never passes for a finished forward") {
+  const std::string bytes = toy_model("llama");
+  const TensorFile file = open_tensor_memory(bytes_of(bytes), "toy.gguf");
+  const Model model = load_model(file);
+  const KernelTable& kernels = *best_kernels();
+  const std::vector<int32_t> ids = toy_prompt(64);
+  const std::vector<float> want = toy_logits(model, kernels, ids, 64, 2);
+  CancelToken cancel;
+  std::atomic<bool> done{false};
+  std::thread waverer([&] {
+    while (!done) {
+      cancel.request();
+      cancel.reset();
+    }
+    cancel.request();
+  });
+  Team team(2);
+  Workspace ws;
+  ws.reserve(model, kernels, 2, 64, 64, 0);
+  const auto layout =
+      std::make_shared<const KvLayout>(KvLayout::of(model.config, kernels.default_kv));
+  for (int i = 0; i < 300; ++i) {
+    SequenceState state(layout);
+    state.reserve(64);
+    std::vector<Row> rows;
+    for (size_t t = 0; t < ids.size(); ++t) {
+      rows.push_back({ids[t], static_cast<int64_t>(t), &state, RowOutput::logits});
+    }
+    if (forward(model, kernels, team, ws, rows, &cancel) == ForwardStatus::cancelled) continue;
+    REQUIRE(std::equal(want.begin(), want.end(), ws.logits.data()));
+  }
+  done = true;
+  waverer.join();
 }
 
 TEST_CASE("pages are shared by forks until one writes") {

@@ -5,6 +5,7 @@
 
 #include "formats/io/error.h"
 #include "runtime/text/tokenizer.h"
+#include "runtime/threads/cancel.h"
 #include "tests/support/catch.h"
 #include "tests/support/toy_vocab.h"
 
@@ -33,6 +34,21 @@ std::vector<std::string> texts_of(const Tokenizer& tokenizer, const std::vector<
 using Texts = std::vector<std::string>;
 
 }  // namespace
+
+TEST_CASE("building a tokenizer can be cancelled") {
+  for (const ToyVocab& vocab : {toy_bpe(), toy_spm()}) {
+    const auto meta = vocab.metadata();
+    CancelToken cancel;
+    CHECK_NOTHROW(Tokenizer::from_metadata(meta->get(), &cancel));
+    cancel.request();
+    try {
+      Tokenizer::from_metadata(meta->get(), &cancel);
+      FAIL_CHECK("built");
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::cancelled);
+    }
+  }
+}
 
 TEST_CASE("malformed: no vocabulary, no tokenizer, unknown kinds") {
   ToyMetadata nothing;

@@ -1,10 +1,14 @@
 #include "formats/io/mapped_file.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "formats/io/bytes.h"
@@ -98,4 +102,31 @@ TEST_CASE("advice about pages never changes the bytes, whatever the range") {
     }
   }
   CHECK(as_text(map.bytes()) == text);
+}
+
+TEST_CASE("pages that are brought in are mapped") {
+  const test::TempDir dir;
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  test::write_file(dir / "a", std::string(200 * page, 'x'));
+  const MappedFile map(dir / "a");
+  // A 64-bit word a page, its top bit: the page is there (Linux, admin-guide/mm/pagemap).
+  const auto count_mapped = [&] {
+    std::array<uint64_t, 200> words{};
+    const int fd = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    REQUIRE(fd >= 0);
+    const auto first = reinterpret_cast<uintptr_t>(map.bytes().data()) / page;
+    REQUIRE(::pread(fd, words.data(), sizeof words, static_cast<off_t>(first * sizeof(uint64_t))) ==
+            sizeof words);
+    ::close(fd);
+    return std::count_if(words.begin(), words.end(), [](uint64_t word) { return word >> 63 != 0; });
+  };
+  CHECK(count_mapped() == 0);
+  if (::madvise(const_cast<std::byte*>(map.bytes().data()), 0, MADV_POPULATE_READ) != 0) {
+    WARN("Linux before 5.14 only reads ahead: skipped");
+    return;
+  }
+  map.bring_in(50 * page + 1, 100 * page);
+  CHECK(count_mapped() >= 101);
+  map.bring_in(0, UINT64_MAX);
+  CHECK(count_mapped() == 200);
 }

@@ -88,7 +88,8 @@ class GgufHeader {
   /// Does nothing when the key is absent.
   void remove(std::string_view key);
 
-  /// Appends a tensor; info.offset is ignored. info.bytes may be 0 for a type that nibble decodes.
+  /// Appends a tensor; info.offset is ignored. info.bytes may be 0 for a type that nibble
+  /// decodes, packed or not; packed ones want an alignment of 64.
   void add_tensor(TensorInfo info);
 
   uint64_t alignment() const noexcept { return alignment_; }
@@ -104,6 +105,7 @@ class GgufHeader {
   void set_items(std::string_view key, MetaType item_type, std::span<const std::byte> items,
                  uint64_t count);
   void put(std::string_view key, std::vector<std::byte> value);
+  void check_alignment() const;
 
   std::vector<Entry> entries_;
   std::unordered_map<std::string, size_t> entry_of_key_;
@@ -126,6 +128,8 @@ class GgufWriter {
   /// The tensor that write() goes to; nullptr after the last.
   const TensorInfo* current() const noexcept;
   uint64_t bytes_left() const noexcept { return left_; }
+  /// Of the whole file.
+  uint64_t file_bytes() const noexcept { return layout_.file_bytes; }
 
   /// Reads the file back, compares, and puts it in place. bad_argument while a tensor wants bytes.
   void finish();
@@ -135,6 +139,7 @@ class GgufWriter {
   void put(std::span<const std::byte> bytes);
   void skip_finished_tensors();
   void verify(const std::string& temporary) const;
+  static uint64_t hash_of(const TensorFile& file);
 
   GgufLayout layout_;
   AtomicFile file_;

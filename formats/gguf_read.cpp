@@ -267,10 +267,13 @@ void GgufReader::check_dims(const TensorInfo& info) const {
     bad("tensor {}: dimensions {}: expected fewer than 2^63 elements", quoted(info.name),
         fmt::join(info.shape, info.shape + info.n_dims, " x "));
   }
-  const DTypeInfo* type = find_dtype(info.type_id);
-  if (type != nullptr && info.cols() % type->block_len != 0) {
-    bad("tensor {}: expected rows of a multiple of {} elements (type {}), got {}",
-        quoted(info.name), type->block_len, type->name, info.cols());
+  const std::optional<StoredType> type = find_stored_type(info.type_id);
+  if (!type) return;
+  const std::string problem = shape_problem(info, *type);
+  if (!problem.empty()) bad("tensor {}: {}", quoted(info.name), problem);
+  if (type->packed && alignment_ % kPackedAlignment != 0) {
+    bad("tensor {}: expected {} of a multiple of {} (type {}), got {}", quoted(info.name),
+        kGgufAlignmentKey, kPackedAlignment, dtype_ecosystem_name(info.type_id), alignment_);
   }
 }
 
@@ -290,8 +293,8 @@ void GgufReader::index_names() {
 // Bytes of a tensor of a type that nibble decodes; 1 stands for the unknown size of another type.
 uint64_t GgufReader::known_bytes(const TensorInfo& info) const {
   if (is_empty(info)) return 0;
-  const DTypeInfo* type = find_dtype(info.type_id);
-  if (type == nullptr) return 1;
+  const std::optional<StoredType> type = find_stored_type(info.type_id);
+  if (!type) return 1;
   const auto bytes = tensor_bytes(info, *type);
   if (!bytes) bad("tensor {}: its size does not fit 64 bits", quoted(info.name));
   return *bytes;
@@ -359,7 +362,7 @@ void GgufReader::check_layout() {
       ++gaps;
       gap_bytes += info.offset - padded;
     }
-    if (find_dtype(info.type_id) == nullptr) {
+    if (!find_stored_type(info.type_id)) {
       const uint64_t next = i + 1 < order.size() ? order[i + 1]->offset : out_.bytes_.size();
       info.bytes = std::max<uint64_t>(next - info.offset, 1);
     }
@@ -384,7 +387,7 @@ void GgufReader::warn_unknown_types() {
   };
   std::map<uint32_t, Seen> seen;
   for (const TensorInfo& info : out_.tensors_) {
-    if (find_dtype(info.type_id) != nullptr) continue;
+    if (find_stored_type(info.type_id)) continue;
     Seen& row = seen[info.type_id];
     if (row.count++ == 0) row.first = &info;
   }

@@ -57,11 +57,11 @@ uint64_t checked_bytes(const TensorInfo& info) {
     fail(ErrorCode::bad_argument, "tensor {}: expected dimensions of fewer than 2^63 elements",
          quoted(info.name));
   }
-  const DTypeInfo* type = find_dtype(info.type_id);
-  if (type == nullptr) return info.bytes;
-  if (info.cols() % type->block_len != 0) {
-    fail(ErrorCode::bad_argument, "tensor {}: expected rows of a multiple of {} (type {}), got {}",
-         quoted(info.name), type->block_len, type->name, info.cols());
+  const std::optional<StoredType> type = find_stored_type(info.type_id);
+  if (!type) return info.bytes;
+  const std::string problem = shape_problem(info, *type);
+  if (!problem.empty()) {
+    fail(ErrorCode::bad_argument, "tensor {}: {}", quoted(info.name), problem);
   }
   const auto bytes = tensor_bytes(info, *type);
   if (!bytes || (info.bytes != 0 && info.bytes != *bytes)) {
@@ -172,7 +172,19 @@ void GgufHeader::add_tensor(TensorInfo info) {
   tensors_.push_back(std::move(info));
 }
 
+// The alignment may be set after the tensors, so it is looked at last.
+void GgufHeader::check_alignment() const {
+  if (alignment_ % kPackedAlignment == 0) return;
+  for (const TensorInfo& info : tensors_) {
+    if (find_packed_type(info.type_id) == nullptr) continue;
+    fail(ErrorCode::bad_argument, "tensor {}: expected {} of a multiple of {} (type {}), got {}",
+         quoted(info.name), kGgufAlignmentKey, kPackedAlignment, dtype_ecosystem_name(info.type_id),
+         alignment_);
+  }
+}
+
 GgufLayout GgufHeader::layout() const {
+  check_alignment();
   GgufLayout out;
   std::vector<std::byte>& header = out.header;
   append(header, std::as_bytes(std::span("GGUF", 4)));
@@ -281,12 +293,24 @@ void GgufWriter::finish() {
   file_.commit([this](const std::string& temporary) { verify(temporary); });
 }
 
+// The hash of a file, by pieces whose pages are given back: its size takes no memory.
+uint64_t GgufWriter::hash_of(const TensorFile& file) {
+  constexpr uint64_t kPiece = 16 << 20;
+  const std::span<const std::byte> bytes = file.file_bytes();
+  const Hash hash;
+  for (uint64_t at = 0; at < bytes.size(); at += kPiece) {
+    const uint64_t n = std::min<uint64_t>(kPiece, bytes.size() - at);
+    XXH3_64bits_update(hash.state, bytes.data() + at, n);
+    if (file.map() != nullptr) file.map()->dont_need(at, n);
+  }
+  return XXH3_64bits_digest(hash.state);
+}
+
 // The file on disk must hold what was written, and be what was meant.
 void GgufWriter::verify(const std::string& temporary) const {
   const TensorFile written = open_tensor_file(temporary);
-  const std::span<const std::byte> bytes = written.file_bytes();
-  if (bytes.size() != layout_.file_bytes ||
-      XXH3_64bits(bytes.data(), bytes.size()) != XXH3_64bits_digest(hash_->state)) {
+  if (written.file_bytes().size() != layout_.file_bytes ||
+      hash_of(written) != XXH3_64bits_digest(hash_->state)) {
     throw Error(ErrorCode::io,
                 fmt::format("{}: the bytes read back differ from those written", file_.path()),
                 "the disk or the memory may be failing");

@@ -107,7 +107,7 @@ class Metadata {
 /// (GGUF stores them reversed). Its bytes lie inside the file: checked at open.
 struct TensorInfo {
   std::string name;
-  uint32_t type_id = 0;             // as on disk; find_dtype() says whether nibble decodes it
+  uint32_t type_id = 0;             // as on disk; find_stored_type() says what it is
   int64_t shape[4] = {1, 1, 1, 1};  // [n_dims], the rest is 1; no product of dims overflows
   int n_dims = 0;
   uint64_t offset = 0;  // in the file

@@ -1,5 +1,7 @@
 #include "formats/tensor_size.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "formats/io/checked.h"
@@ -18,9 +20,43 @@ bool shape_fits(const TensorInfo& info) noexcept {
   return true;
 }
 
-std::optional<uint64_t> tensor_bytes(const TensorInfo& info, const DTypeInfo& type) noexcept {
-  const auto blocks = static_cast<uint64_t>(info.cols() / type.block_len * info.rows());
-  return checked_mul(blocks, static_cast<uint64_t>(type.block_bytes));
+std::string shape_problem(const TensorInfo& info, const StoredType& type) {
+  const int64_t length = dtype_info(type.type).block_len;
+  const int64_t step = type.packed ? std::max(length, kPackBlock) : length;
+  if (info.cols() % step != 0) {
+    return fmt::format("expected rows of a multiple of {} elements (type {}), got {}", step,
+                       dtype_ecosystem_name(info.type_id), info.cols());
+  }
+  if (type.packed && info.n_dims != 2) {
+    return fmt::format("expected 2 dimensions (type {}), got {}",
+                       dtype_ecosystem_name(info.type_id), info.n_dims);
+  }
+  if (type.packed && type.form == PackForm::ordered && info.cols() > kMostOrderedCols) {
+    return fmt::format("expected rows of at most {} elements (type {}), got {}", kMostOrderedCols,
+                       dtype_ecosystem_name(info.type_id), info.cols());
+  }
+  return {};
+}
+
+namespace {
+
+std::optional<uint64_t> packed_tensor_bytes(const TensorInfo& info, const StoredType& type) {
+  if (info.rows() == 0 || info.cols() == 0) return 0;
+  const auto rows = checked_align(static_cast<uint64_t>(info.rows()), kGroupRows);
+  const auto padded = rows ? checked_mul(*rows, static_cast<uint64_t>(info.cols())) : std::nullopt;
+  // All planes together take less than 8 bytes an element.
+  if (!padded || *padded > static_cast<uint64_t>(INT64_MAX / 8)) return std::nullopt;
+  const PackedLayout layout = packed_layout(type.type, info.rows(), info.cols(), type.form);
+  return static_cast<uint64_t>(layout.bytes);
+}
+
+}  // namespace
+
+std::optional<uint64_t> tensor_bytes(const TensorInfo& info, const StoredType& type) noexcept {
+  if (type.packed) return packed_tensor_bytes(info, type);
+  const DTypeInfo& blocks = dtype_info(type.type);
+  const auto count = static_cast<uint64_t>(info.cols() / blocks.block_len * info.rows());
+  return checked_mul(count, static_cast<uint64_t>(blocks.block_bytes));
 }
 
 }  // namespace nibble

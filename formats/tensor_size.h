@@ -3,8 +3,10 @@
 // that a writer never writes what a reader refuses.
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "formats/tensor_file.h"
+#include "quant/stored_type.h"
 
 namespace nibble {
 
@@ -12,8 +14,12 @@ namespace nibble {
 /// int64_t: then rows(), cols() and every partial product are safe.
 bool shape_fits(const TensorInfo& info) noexcept;
 
+/// What the tensor's type does not allow about its shape, for a message: "expected rows of ..., got
+/// ..."; empty if nothing. Precondition: shape_fits().
+std::string shape_problem(const TensorInfo& info, const StoredType& type);
+
 /// Bytes of the tensor's data; nothing when they do not fit 64 bits. Preconditions: shape_fits(),
-/// and cols() is a multiple of the type's block length.
-std::optional<uint64_t> tensor_bytes(const TensorInfo& info, const DTypeInfo& type) noexcept;
+/// shape_problem() is empty.
+std::optional<uint64_t> tensor_bytes(const TensorInfo& info, const StoredType& type) noexcept;
 
 }  // namespace nibble

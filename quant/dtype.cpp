@@ -7,6 +7,7 @@
 #include <array>
 
 #include "quant/all_types.h"
+#include "quant/stored_type.h"
 
 namespace nibble {
 namespace {
@@ -179,12 +180,13 @@ const DTypeInfo& dtype_info(DType type) noexcept {
 
 const char* dtype_ecosystem_name(uint32_t id) noexcept {
   if (const DTypeInfo* row = find_dtype(id)) return row->name;
+  if (const PackedType* row = find_packed_type(id)) return row->name;
   const ForeignType* foreign = find_foreign(id);
   return foreign != nullptr ? foreign->name : nullptr;
 }
 
 const char* dtype_advice(uint32_t id) noexcept {
-  if (find_dtype(id) != nullptr) return kDecoded;
+  if (find_stored_type(id)) return kDecoded;
   const ForeignType* foreign = find_foreign(id);
   return foreign != nullptr ? foreign->advice : kUndefined;
 }

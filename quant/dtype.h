@@ -41,7 +41,8 @@ const DTypeInfo* find_dtype(const char* name) noexcept;
 const DTypeInfo& dtype_info(DType type) noexcept;
 
 /// Name of any type id that the ecosystem has defined, also of those nibble does not decode
-/// ("IQ2_XXS", "TQ1_0", ...); nullptr for a number nobody has defined.
+/// ("IQ2_XXS", "TQ1_0", ...), and of nibble's packed types ("Q4_0.R16", stored_type.h); nullptr for
+/// a number nobody has defined.
 const char* dtype_ecosystem_name(uint32_t id) noexcept;
 /// What a user can do about a type that nibble does not decode; never nullptr.
 const char* dtype_advice(uint32_t id) noexcept;

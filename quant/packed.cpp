@@ -454,21 +454,39 @@ void pack_blocks(const UnpackedRows& from, const PackedLayout& to, int64_t group
 }
 
 template <class Block>
+Block take_block(const CodePlanes<Block, const uint8_t>& planes, const PackedLayout& from,
+                 int64_t group, int64_t u, int64_t r, const uint8_t* packed) {
+  constexpr int64_t kSubs = Block::kLength / kPackBlock;
+  Block b = {};
+  take_factors(b, from, group, u, r, packed);
+  for (int64_t g = 0; g < kSubs; ++g) {
+    Words w = {};
+    planes.take(u * kSubs + g, r, w);
+    Packing<Block>::set(b, static_cast<int>(g), w);
+  }
+  return b;
+}
+
+template <class Block>
 void unpack_blocks(const PackedLayout& from, int64_t group, const uint8_t* packed, int64_t rows,
                    int64_t row_bytes, uint8_t* out) {
-  constexpr int64_t kSubs = Block::kLength / kPackBlock;
   const CodePlanes<Block, const uint8_t> planes(from, group, packed);
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t u = 0; u < from.units; ++u) {
-      Block b = {};
-      take_factors(b, from, group, u, r, packed);
-      for (int64_t g = 0; g < kSubs; ++g) {
-        Words w = {};
-        planes.take(u * kSubs + g, r, w);
-        Packing<Block>::set(b, static_cast<int>(g), w);
-      }
+      const Block b = take_block(planes, from, group, u, r, packed);
       std::memcpy(out + r * row_bytes + u * static_cast<int64_t>(sizeof(Block)), &b, sizeof(Block));
     }
+  }
+}
+
+template <class Block>
+void decode_blocks(const PackedLayout& from, const uint8_t* packed, int64_t row, int64_t col,
+                   int64_t cols, float* out) {
+  const int64_t group = row / kGroupRows;
+  const CodePlanes<Block, const uint8_t> planes(from, group, packed);
+  for (int64_t i = 0; i < cols; i += Block::kLength) {
+    const int64_t u = (col + i) / Block::kLength;
+    to_float(take_block(planes, from, group, u, row % kGroupRows, packed), out + i);
   }
 }
 
@@ -488,6 +506,14 @@ void unpack_group(DType type, const PackedLayout& from, int64_t group, const voi
   with_packing(type, form, [&]<class Block>() {
     unpack_blocks<Block>(from, group, static_cast<const uint8_t*>(packed), rows, row_bytes,
                          static_cast<uint8_t*>(out));
+  });
+}
+
+void dequantize_packed(DType type, const PackedLayout& from, const void* packed, int64_t row,
+                       int64_t col, int64_t cols, float* out) noexcept {
+  const PackForm form = from.low >= 0 ? PackForm::ordered : PackForm::plain;
+  with_packing(type, form, [&]<class Block>() {
+    decode_blocks<Block>(from, static_cast<const uint8_t*>(packed), row, col, cols, out);
   });
 }
 

@@ -160,4 +160,9 @@ void pack_group(DType type, const UnpackedRows& from, const PackedLayout& to, in
 void unpack_group(DType type, const PackedLayout& from, int64_t group, const void* packed,
                   int64_t rows, int64_t row_bytes, void* out) noexcept;
 
+/// Columns [col, col + cols) of one row as floats, out [cols]: what dequantize_row (codec.h) gives
+/// for the row as the file had it. Precondition: whole blocks of the type.
+void dequantize_packed(DType type, const PackedLayout& from, const void* packed, int64_t row,
+                       int64_t col, int64_t cols, float* out) noexcept;
+
 }  // namespace nibble

@@ -15,8 +15,8 @@ namespace nibble {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &cmd_chat,   &cmd_run,        &cmd_inspect, &cmd_tokenize,
-    &cmd_logits, &cmd_perplexity, &cmd_bench,   &cmd_doctor,
+    &cmd_chat,       &cmd_run,   &cmd_inspect, &cmd_tokenize, &cmd_logits,
+    &cmd_perplexity, &cmd_bench, &cmd_doctor,  &cmd_pack,
 };
 
 int print(const std::string& text) {

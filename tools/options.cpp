@@ -85,10 +85,7 @@ void add_context_options(CommandLine& line, ContextOptions* out) {
             OptionGroup::model, [=](Text flag, Text text) {
               out->n_ctx = int_value(flag, text, 0, kMaxContext, true);
             }});
-  line.add({"-t,--threads", "N", "threads, default 0: what suits the machine",
-            OptionGroup::performance, [=](Text flag, Text text) {
-              out->n_threads = static_cast<int>(int_value(flag, text, 0, 1024));
-            }});
+  add_threads_option(line, &out->n_threads);
   line.add({"-b,--batch-size", "N", "tokens of a prompt taken at once, default 2048",
             OptionGroup::performance, [=](Text flag, Text text) {
               out->n_batch = int_value(flag, text, 1, kMaxBatch, true);
@@ -104,6 +101,13 @@ void add_context_options(CommandLine& line, ContextOptions* out) {
   line.add({"-ctv,--cache-type-v", "TYPE", "the same; keys and values share one type",
             OptionGroup::advanced,
             [=](Text flag, Text text) { out->type_v = kv_type_value(flag, text); }});
+}
+
+void add_threads_option(CommandLine& line, int* n_threads) {
+  line.add({"-t,--threads", "N", "threads, default 0: what suits the machine",
+            OptionGroup::performance, [=](Text flag, Text text) {
+              *n_threads = static_cast<int>(int_value(flag, text, 0, 1024));
+            }});
 }
 
 void add_sampling_options(CommandLine& line, SamplingOptions* out) {

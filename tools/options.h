@@ -62,6 +62,8 @@ struct ChatOptionsGroup {
 inline constexpr const char* kEveryIsa = "all";
 void add_model_options(CommandLine&, ModelOptions*, bool every_isa = false);
 void add_context_options(CommandLine&, ContextOptions*);
+/// The one of the context options that commands without a context take too.
+void add_threads_option(CommandLine&, int* n_threads);
 void add_sampling_options(CommandLine&, SamplingOptions*);
 void add_prompt_options(CommandLine&, PromptOptions*);
 void add_generation_options(CommandLine&, GenerationOptions*);

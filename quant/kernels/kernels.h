@@ -106,7 +106,7 @@ struct KernelTable {
   bool (*supported)() noexcept;  // does this CPU run it?
   Proof proof;
   KvType default_kv;  // what a SequenceState uses when nobody asked
-  bool takes_packed;  // matmul reads packed weights too, and faster
+  bool takes_packed;  // packed weights are faster; every table reads them
 
   /// Layout that matmul wants for weights of this type.
   ActLayout (*act_layout)(DType) noexcept;
@@ -123,7 +123,7 @@ struct KernelTable {
   /// their upper bounds: between them lies the largest result that matmul would give, whatever its
   /// roundings. nullptr: there is no such kernel.
   void (*head_bounds)(const MatmulArgs&, float* out) noexcept;
-  /// Row r of w, which is not packed, as floats: out [cols]. Exact.
+  /// Row r of w as floats: out [cols]. Exact.
   void (*dequantize_row)(const Matrix& w, int64_t r, float* out) noexcept;
 
   /// out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]; out may be x. weight nullptr means ones.

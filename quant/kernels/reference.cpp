@@ -16,9 +16,14 @@ constexpr int64_t kChunk = 1024;  // columns decoded at a time; a multiple of ev
 constexpr int64_t kTile = 32;     // tokens that share a decoded chunk
 constexpr int64_t kValueTile = 256;
 
-const uint8_t* row_at(const Matrix& w, int64_t r, int64_t col) {
-  return static_cast<const uint8_t*>(w.data) + r * row_bytes(w.type, w.cols) +
-         row_bytes(w.type, col);
+// Columns [col, col + n) of row r, packed or not.
+void decode(const Matrix& w, int64_t r, int64_t col, int64_t n, float* out) {
+  if (w.packed) {
+    const PackedLayout layout = packed_layout(w.type, w.rows, w.cols, w.form);
+    return dequantize_packed(w.type, layout, w.data, r, col, n, out);
+  }
+  const auto* row = static_cast<const uint8_t*>(w.data) + r * row_bytes(w.type, w.cols);
+  dequantize_row(w.type, row + row_bytes(w.type, col), n, out);
 }
 
 ActLayout act_layout(DType) noexcept {
@@ -46,7 +51,7 @@ void matmul_row(const MatmulArgs& a, int64_t r, int64_t t0, int64_t tokens) {
   const int64_t stride = stride_of(a.w.cols);
   for (int64_t c = 0; c < a.w.cols; c += kChunk) {
     const int64_t n = a.w.cols - c < kChunk ? a.w.cols - c : kChunk;
-    dequantize_row(a.w.type, row_at(a.w, r, c), n, weight);
+    decode(a.w, r, c, n, weight);
     for (int64_t t = 0; t < tokens; ++t) {
       const float* x = reinterpret_cast<const float*>(act + (t0 + t) * stride) + c;
       for (int64_t i = 0; i < n; ++i) {
@@ -215,7 +220,7 @@ int64_t attend_scratch(int64_t, int64_t, int64_t, int64_t) noexcept {
 }  // namespace
 
 void dequantize_matrix_row(const Matrix& w, int64_t r, float* out) noexcept {
-  dequantize_row(w.type, row_at(w, r, 0), w.cols, out);
+  decode(w, r, 0, w.cols, out);
 }
 
 constinit const KernelTable kernels_reference = {

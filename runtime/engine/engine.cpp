@@ -93,11 +93,13 @@ std::shared_ptr<const Engine> Engine::open(const std::string& path, const Engine
 
 void Engine::repack(const EngineOptions& options) {
   if (!options.repack || !kernels_->takes_packed) return;
+  const int64_t to_pack = packed_bytes(*model_);
+  if (to_pack == 0) return;  // a packed file
   // The file's pages can always be given back; packed weights cannot.
   constexpr int64_t kSmallContext = 512;
   const MemoryPlan small =
       plan(kSmallContext, kSmallContext, kernels_->default_kv, options.n_threads);
-  const int64_t needed = packed_bytes(*model_) + small.kv + small.scratch;
+  const int64_t needed = to_pack + small.kv + small.scratch;
   if (small.available >= 0 && needed > small.available / 10 * 9) return;
   Team team(options.n_threads > 0 ? options.n_threads : default_threads());
   pack_weights(file_, *model_, *kernels_, team, options.cancel, options.on_progress);

@@ -202,7 +202,8 @@ class Pass {
 
   /// A scale or a cap could make equal what was not, and then the order of ids decides.
   bool can_bound_head() const noexcept {
-    return ws_.top_k > 0 && model_.weights.model[Role::output].form == PackForm::ordered &&
+    return ws_.top_k > 0 && kernels_.head_bounds != nullptr &&
+           model_.weights.model[Role::output].form == PackForm::ordered &&
            config_.logit_scale == 1.0f && config_.logit_softcap == 0.0f;
   }
 

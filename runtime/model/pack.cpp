@@ -20,9 +20,8 @@ bool is_packable(Role role, const Matrix& m) {
 // wanted; a small one gains nothing.
 constexpr int64_t kFewestOrderedRows = 16384;
 
-PackForm form_of(Role role, const Matrix& m, const KernelTable& kernels) {
-  const bool ordered = role == Role::output && kernels.head_bounds != nullptr &&
-                       is_packed(recipe_of(m.type, PackForm::ordered)) &&
+PackForm form_of(Role role, const Matrix& m) {
+  const bool ordered = role == Role::output && is_packed(recipe_of(m.type, PackForm::ordered)) &&
                        m.rows >= kFewestOrderedRows && m.cols <= kMostOrderedCols;
   return ordered ? PackForm::ordered : PackForm::plain;
 }
@@ -39,22 +38,48 @@ void for_each_packable(Model& model, F&& f) {
   visit(model.weights.model);
 }
 
-void pack_matrix(const Matrix& m, const PackedLayout& layout, std::byte* out, Team& team,
-                 const CancelToken* cancel) {
-  const int64_t stride = row_bytes(m.type, m.cols);
+// Calls f(group, first row, rows) for every group of 16 rows, from all threads.
+template <class F>
+void for_each_group(const Matrix& m, Team& team, const CancelToken* cancel, F&& f) {
+  const int64_t n_groups = (m.rows + kGroupRows - 1) / kGroupRows;
   TileCounter groups;
   team.run([&](int, Team&) {
-    for (int64_t g = groups.next(); g < layout.groups; g = groups.next()) {
+    for (int64_t g = groups.next(); g < n_groups; g = groups.next()) {
       if (cancel != nullptr && cancel->requested()) return;
       const int64_t row = g * kGroupRows;
-      const UnpackedRows from = {static_cast<const std::byte*>(m.data) + row * stride, stride,
-                                 std::min(kGroupRows, m.rows - row), 0};
-      pack_group(m.type, from, layout, g, out);
+      f(g, row, std::min(kGroupRows, m.rows - row));
     }
   });
 }
 
 }  // namespace
+
+void pack_matrix(const Matrix& m, const PackedLayout& layout, std::byte* out, Team& team,
+                 const CancelToken* cancel) noexcept {
+  const int64_t stride = row_bytes(m.type, m.cols);
+  for_each_group(m, team, cancel, [&](int64_t group, int64_t row, int64_t rows) {
+    const UnpackedRows from = {static_cast<const std::byte*>(m.data) + row * stride, stride, rows,
+                               0};
+    pack_group(m.type, from, layout, group, out);
+  });
+}
+
+void unpack_matrix(const Matrix& m, std::byte* out, Team& team,
+                   const CancelToken* cancel) noexcept {
+  const int64_t stride = row_bytes(m.type, m.cols);
+  const PackedLayout layout = packed_layout(m.type, m.rows, m.cols, m.form);
+  for_each_group(m, team, cancel, [&](int64_t group, int64_t row, int64_t rows) {
+    unpack_group(m.type, layout, group, m.data, rows, stride, out + row * stride);
+  });
+}
+
+std::vector<Packable> packable_matrices(const Model& model) {
+  std::vector<Packable> out;
+  for_each_packable(model, [&out](Role role, const Matrix& m) {
+    out.push_back({m, form_of(role, m)});
+  });
+  return out;
+}
 
 int64_t packed_bytes(const Model& model) noexcept {
   int64_t bytes = 0;
@@ -72,7 +97,7 @@ void pack_weights(const TensorFile& file, Model& model, const KernelTable& kerne
   uint64_t done = 0;
   for_each_packable(model, [&](Role role, Matrix& m) {
     Buffer<std::byte> packed;
-    const PackForm form = form_of(role, m, kernels);
+    const PackForm form = kernels.head_bounds != nullptr ? form_of(role, m) : PackForm::plain;
     const PackedLayout layout = packed_layout(m.type, m.rows, m.cols, form);
     packed.reserve(layout.bytes);
     pack_matrix(m, layout, packed.data(), team, cancel);

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 #include <string>
 
 #include "formats/io/error.h"
 #include "quant/codec.h"
+#include "quant/stored_type.h"
 
 namespace nibble {
 
@@ -93,8 +95,8 @@ std::string shape_text(const TensorInfo& info) {
 }
 
 Matrix checked_matrix(const TensorFile& file, const TensorInfo& info, Shape want) {
-  const DTypeInfo* type = find_dtype(info.type_id);
-  if (type == nullptr) {
+  const std::optional<StoredType> type = find_stored_type(info.type_id);
+  if (!type) {
     const char* name = dtype_ecosystem_name(info.type_id);
     throw Error(
         ErrorCode::unsupported,
@@ -107,14 +109,15 @@ Matrix checked_matrix(const TensorFile& file, const TensorInfo& info, Shape want
     const std::string wanted = want.rows == 1 ? fmt::format("[{}]", want.cols)
                                               : fmt::format("[{}, {}]", want.rows, want.cols);
     fail(ErrorCode::bad_file, "{}: tensor {}: expected {}, got {} {}", file.path(), info.name,
-         wanted, type->name, shape_text(info));
+         wanted, dtype_ecosystem_name(info.type_id), shape_text(info));
   }
-  if (info.cols() % type->block_len != 0) {
-    fail(ErrorCode::bad_file,
-         "{}: tensor {}: expected rows of whole {} blocks of {}, got {} columns", file.path(),
-         info.name, type->name, type->block_len, info.cols());
+  const std::byte* data = file.data(info).data();
+  // In a map every file that was read is aligned; a caller's memory need not be.
+  if (type->packed && reinterpret_cast<uintptr_t>(data) % kPackedAlignment != 0) {
+    fail(ErrorCode::bad_argument, "{}: tensor {}: expected memory aligned to {} bytes (type {})",
+         file.path(), info.name, kPackedAlignment, dtype_ecosystem_name(info.type_id));
   }
-  return Matrix{file.data(info).data(), type->type, info.rows(), info.cols()};
+  return Matrix{data, type->type, info.rows(), info.cols(), type->packed, type->form};
 }
 
 class Binder {
@@ -134,8 +137,7 @@ class Binder {
     Matrix matrix = checked_matrix(file_, *info, expected_shape(row.role, config_, spec));
     out_.n_params += matrix.rows * matrix.cols;
     if (is_vector(row.role)) {
-      matrix.data = copy_vector(matrix);
-      matrix.type = DType::F32;
+      matrix = {copy_vector(matrix), DType::F32, matrix.rows, matrix.cols};
     } else if (row.role != Role::token_embd) {
       out_.matrix_bytes += matrix.rows * row_bytes(matrix.type, matrix.cols);
     }
@@ -158,7 +160,12 @@ class Binder {
     std::unique_ptr<float[]> floats(new (std::nothrow) float[static_cast<size_t>(m.cols)]);
     if (!floats)
       fail(ErrorCode::out_of_memory, "{}: no memory for {} floats", file_.path(), m.cols);
-    dequantize_row(m.type, m.data, m.cols, floats.get());
+    if (m.packed) {
+      const PackedLayout layout = packed_layout(m.type, m.rows, m.cols, m.form);
+      dequantize_packed(m.type, layout, m.data, 0, 0, m.cols, floats.get());
+    } else {
+      dequantize_row(m.type, m.data, m.cols, floats.get());
+    }
     out_.vectors.push_back(std::move(floats));
     return out_.vectors.back().get();
   }

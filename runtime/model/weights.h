@@ -1,7 +1,7 @@
 #pragma once
 // The tensors of a model, bound by name to what they are for, shape and type checked.
-// Matrices stay in the mapped file until they are packed; vectors (norms, biases) are copied to
-// floats.
+// Matrices stay in the mapped file until they are packed, or for good in a packed file; vectors
+// (norms, biases) are copied to floats.
 #include <array>
 #include <memory>
 #include <vector>

@@ -17,6 +17,8 @@ LAYERS = {
     "runtime/threads": ["runtime/threads"],
     "runtime/text": ["formats", "runtime/threads", "runtime/text"],
     "runtime/model": ["quant", "formats", "runtime/threads", "runtime/model"],
+    "runtime/convert": ["quant", "formats", "runtime/threads", "runtime/model",
+                        "runtime/convert"],
     "runtime/engine": ["quant", "formats", "runtime/threads", "runtime/text", "runtime/model",
                        "runtime/engine"],
     "runtime": ["quant", "formats", "runtime"],

@@ -336,7 +336,7 @@ std::string inspection_text(const Json& j) {
   out += field("runs here", runs ? "yes" : "no: " + quote_text(j["problem"].get<std::string>()));
   if (runs) out += field("parameters", fmt::format("{}", j["parameters"].get<int64_t>()));
   for (const Json& type : j["types"]) {
-    out += field("tensors", fmt::format("{:>5} {:<9} {:>9}", type["tensors"].get<int64_t>(),
+    out += field("tensors", fmt::format("{:>5} {:<10} {:>9}", type["tensors"].get<int64_t>(),
                                         type["type"].get<std::string>(), bytes_of(type["bytes"])));
   }
   if (runs) out += engine_text(j);
@@ -348,7 +348,7 @@ std::string inspection_text(const Json& j) {
   out += fmt::format("\nTensors ({}):\n", j["tensors"].size());
   for (const Json& t : j["tensors"]) {
     const std::string name = quote_text(t["name"].get<std::string>());
-    out += fmt::format("  {:<40} {:<9} {:<16} {:>10} at {}\n", name.substr(1, name.size() - 2),
+    out += fmt::format("  {:<40} {:<10} {:<16} {:>10} at {}\n", name.substr(1, name.size() - 2),
                        t["type"].get<std::string>(), t["shape"].dump(), t["bytes"].get<uint64_t>(),
                        t["offset"].get<uint64_t>());
   }

@@ -48,7 +48,7 @@ void check_copy(const TensorFile& file) {
     promise(a.name == b.name && a.type_id == b.type_id && a.n_dims == b.n_dims &&
                 std::equal(a.shape, a.shape + 4, b.shape),
             "a copy has the shapes");
-    if (find_dtype(a.type_id) != nullptr) promise(a.bytes == b.bytes, "a copy has the sizes");
+    if (find_stored_type(a.type_id)) promise(a.bytes == b.bytes, "a copy has the sizes");
   }
 }
 
@@ -147,7 +147,7 @@ class FieldFinder {
 };
 
 uint64_t edge_value(std::minstd_rand& random, uint64_t old, size_t size) {
-  switch (random() % 6) {
+  switch (random() % 7) {
     case 0:
       return (uint64_t{1} << (random() % 64)) + random() % 3 - 1;
     case 1:
@@ -158,6 +158,8 @@ uint64_t edge_value(std::minstd_rand& random, uint64_t old, size_t size) {
       return size + random() % 65 - 32;
     case 4:
       return random() % 45;  // a type id, a number of dims, a small count
+    case 5:
+      return kPackedIds + random() % 2 * kOrderedIds + random() % 32;
     default:
       return UINT64_MAX - random() % 64;
   }

@@ -81,6 +81,26 @@ struct GgufBytes {
   }
 };
 
+/// A valid file of under 2 KiB with packed tensors: 17 rows of 32 columns of Q4_0, one of 256 of
+/// Q3_K, one of 32 of Q8_0 in ordered planes; and a plain one between them.
+inline GgufBytes packed_gguf() {
+  GgufBytes f;
+  f.header(3, 4, 2);
+  f.scalar<uint32_t>("general.alignment", 4, 64);
+  f.scalar<uint32_t>("nibble.packed.source_alignment", 4, 0);
+  f.tensor("q4", {32, 17}, 0x4E420002, 0);      // 2 groups: 512 + 64 bytes
+  f.tensor("norm", {3}, 0, 576);                // F32, 12 bytes
+  f.tensor("q3", {256, 1}, 0x4E42000B, 640);    // 1024 + 512 + 64 (32 used) + 256 bytes
+  f.tensor("head", {32, 1}, 0x4E421008, 2496);  // 256 + 128 + 64 + 64 + 64 bytes
+  f.pad(64);
+  f.data(576);
+  f.data(12);
+  f.pad(64);
+  f.data(1856);
+  f.data(576);
+  return f;
+}
+
 /// A valid file of under 1 KiB with every value type, arrays, an empty key, tensors of several
 /// types (one unknown, one empty) and trailing padding.
 inline GgufBytes sample_gguf(uint32_t version = 3) {

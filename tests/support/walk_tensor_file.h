@@ -3,10 +3,12 @@
 // the file. Returns a checksum so that no read is optimised away; throws std::logic_error when the
 // file breaks a promise of formats/tensor_file.h.
 #include <stdexcept>
+#include <vector>
 
 #include "formats/io/error.h"
 #include "formats/meta_type.h"
 #include "formats/tensor_file.h"
+#include "quant/stored_type.h"
 
 namespace nibble::test {
 
@@ -39,6 +41,20 @@ inline uint64_t walk_value(const Metadata& meta, const MetaValue& value) {
   return sum;
 }
 
+/// Decodes every row of a packed tensor.
+inline void walk_packed(const PackedType& type, const TensorInfo& info,
+                        std::span<const std::byte> data) {
+  promise(info.offset % 64 == 0, "a packed tensor is aligned");
+  if (data.empty()) return;
+  const PackedLayout layout = packed_layout(type.type, info.rows(), info.cols(), type.form);
+  promise(data.size() == static_cast<size_t>(layout.bytes),
+          "a packed tensor's size is its planes'");
+  std::vector<float> row(static_cast<size_t>(info.cols()));
+  for (int64_t r = 0; r < info.rows(); ++r) {
+    dequantize_packed(type.type, layout, data.data(), r, 0, info.cols(), row.data());
+  }
+}
+
 inline uint64_t walk(const TensorFile& file) {
   uint64_t sum = 0;
   for (const MetaValue& value : file.meta().all()) sum += walk_value(file.meta(), value);
@@ -52,6 +68,7 @@ inline uint64_t walk(const TensorFile& file) {
       const int64_t want = info.rows() * (info.cols() / type->block_len) * type->block_bytes;
       promise(info.bytes == static_cast<uint64_t>(want), "a tensor's size is its shape's");
     }
+    if (const PackedType* type = find_packed_type(info.type_id)) walk_packed(*type, info, data);
   }
   for (const std::string& warning : file.warnings()) {
     for (const char c : warning) promise(c >= 0x20 && c < 0x7f, "a warning is printable ASCII");

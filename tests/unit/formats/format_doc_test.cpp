@@ -1,10 +1,12 @@
 // The worked example and the tables of docs/format.md are true.
 #include <cctype>
+#include <map>
 #include <sstream>
 
 #include "formats/gguf.h"
 #include "formats/io/bytes.h"
 #include "formats/meta_type.h"
+#include "quant/stored_type.h"
 #include "tests/support/catch.h"
 #include "tests/support/temp_dir.h"
 
@@ -21,11 +23,16 @@ bool is_hex_pair(const std::string& word) {
          std::isxdigit(static_cast<unsigned char>(word[1])) != 0;
 }
 
-// The bytes of the first ```hex block: the leading hex pairs of each of its lines.
-std::vector<std::byte> example_bytes() {
+// The bytes of the first ```hex block after a heading: the leading hex pairs of each of its lines.
+// `skip`: of a later block.
+std::vector<std::byte> hex_block(const std::string& heading, int skip = 0) {
   std::istringstream lines(document());
   std::string line;
-  while (std::getline(lines, line) && line != "```hex") {
+  while (std::getline(lines, line) && line != heading) {
+  }
+  for (int i = 0; i <= skip; ++i) {
+    while (std::getline(lines, line) && line != "```hex") {
+    }
   }
   std::vector<std::byte> out;
   while (std::getline(lines, line) && line != "```") {
@@ -36,6 +43,10 @@ std::vector<std::byte> example_bytes() {
     }
   }
   return out;
+}
+
+std::vector<std::byte> example_bytes() {
+  return hex_block("### Example of a file");
 }
 
 // The cells of the table row that begins with `head`.
@@ -128,5 +139,43 @@ TEST_CASE("the type tables of docs/format.md are the code's") {
     if (type.kind == MetaKind::integer) want = (type.is_signed ? "i" : "u") + bits;
     if (type.kind == MetaKind::real) want = "f" + bits;
     CHECK(values[i] == want);
+  }
+}
+
+TEST_CASE("the packed example of docs/format.md is what packing gives, and back") {
+  const std::vector<std::byte> plain = hex_block("#### Example");
+  const std::vector<std::byte> packed = hex_block("#### Example", 1);
+  REQUIRE(plain.size() == 2 * 18);
+  const PackedLayout layout = packed_layout(DType::Q4_0, 2, 32);
+  REQUIRE(packed.size() == static_cast<size_t>(layout.bytes));
+  std::vector<std::byte> got(packed.size());
+  pack_group(DType::Q4_0, {plain.data(), 18, 2, 0}, layout, 0, got.data());
+  CHECK(got == packed);
+  std::vector<std::byte> back(plain.size());
+  unpack_group(DType::Q4_0, layout, 0, packed.data(), 2, 18, back.data());
+  CHECK(back == plain);
+}
+
+TEST_CASE("the table of packed types of docs/format.md is the code's") {
+  int count = 0;
+  const PackedType* types = all_packed_types(&count);
+  for (int i = 0; i < count; ++i) {
+    const std::vector<std::string> cells = row(fmt::format("0x{:08X}", types[i].id));
+    REQUIRE(cells.size() == 5);
+    const PackRecipe recipe = recipe_of(types[i].type, types[i].form);
+    CHECK(cells[0] == types[i].name);
+    CHECK(cells[1] == dtype_info(types[i].type).name);
+    CHECK(cells[2] == std::to_string(recipe.factor_cols));
+    CHECK(cells[3] == std::to_string(recipe.scales));
+    // The planes in the order in which they lie.
+    const PackedLayout l = packed_layout(recipe, 16, 256);
+    std::map<int64_t, std::string> planes = {
+        {l.nibble, "nibble"}, {l.pair, "pair"},   {l.bit, "bit"},
+        {l.low, "low"},       {l.byte, "byte"},   {l.d, "d"},
+        {l.m, "m"},           {l.scale, "scale"}, {l.min, "min"}};
+    planes.erase(-1);
+    std::string names;
+    for (const auto& [offset, name] : planes) names += (names.empty() ? "" : " ") + name;
+    CHECK(cells[4] == names);
   }
 }

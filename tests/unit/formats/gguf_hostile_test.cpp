@@ -60,14 +60,33 @@ TEST_CASE("every single-bit flip of a small file is an error or a valid file") {
   }
 }
 
-TEST_CASE("edge values in every count, length, type, dimension and offset") {
-  const GgufBytes sample = test::sample_gguf();
-  REQUIRE(sample.fields.size() > 80);
+TEST_CASE("a packed file: every truncation and every single-bit flip") {
+  std::vector<std::byte> bytes = test::packed_gguf().bytes;
+  REQUIRE(bytes.size() < 4096);
+  REQUIRE(survives(bytes));
+  for (size_t n = 0; n < bytes.size(); ++n) CHECK(!survives(std::span(bytes).first(n)));
+  size_t valid = 0;
+  for (size_t i = 0; i < bytes.size() * 8; ++i) {
+    const auto mask = static_cast<std::byte>(1u << (i % 8));
+    bytes[i / 8] ^= mask;
+    valid += survives(bytes) ? 1 : 0;
+    bytes[i / 8] ^= mask;
+  }
+  CHECK(valid > bytes.size());  // data may hold anything
+  CHECK(valid < bytes.size() * 8);
+}
+
+namespace {
+
+void try_edge_values(const GgufBytes& sample) {
   std::vector<uint64_t> values{0, 1, 2, 3, 4, 5, 9, 13, 31, 32, 33, 64, 255, UINT64_MAX};
   for (const int bit : {15, 16, 24, 31, 32, 60, 61, 62, 63}) {
     for (const int step : {-1, 0, 1}) {
       values.push_back((uint64_t{1} << bit) + static_cast<uint64_t>(int64_t{step}));
     }
+  }
+  for (const uint32_t id : {0x4E420000u, 0x4E420002u, 0x4E42000Eu, 0x4E421008u, 0x4E421002u}) {
+    values.push_back(id);
   }
   for (const GgufBytes::Field& field : sample.fields) {
     INFO(field.what);
@@ -77,6 +96,15 @@ TEST_CASE("edge values in every count, length, type, dimension and offset") {
       CHECK_NOTHROW(survives(bytes));
     }
   }
+}
+
+}  // namespace
+
+TEST_CASE("edge values in every count, length, type, dimension and offset") {
+  const GgufBytes sample = test::sample_gguf();
+  REQUIRE(sample.fields.size() > 80);
+  try_edge_values(sample);
+  try_edge_values(test::packed_gguf());
 }
 
 TEST_CASE("edge values in any two fields at once", "[slow]") {

@@ -19,6 +19,10 @@ struct ToyShape {
   uint32_t n_ff = 80;
   uint32_t n_layer = 2;
   uint32_t window = 0;
+  bool tied = true;  // the output head is the embedding
+  /// The bytes of a matrix of another type than F32, which goes to `type`; "" leaves it F32.
+  std::function<std::string(std::string_view name, int64_t rows, int64_t cols, uint32_t& type)>
+      matrix = {};
 };
 
 /// Reproducible floats in [-scale, scale).
@@ -100,6 +104,9 @@ inline std::string toy_model(
 
   ToyRandom random(7);
   const auto matrix = [&](const std::string& name, int64_t rows, int64_t cols) {
+    uint32_t type = 0;
+    const std::string bytes = s.matrix ? s.matrix(name, rows, cols, type) : "";
+    if (!bytes.empty()) return b.add_tensor(name, {rows, cols}, type, bytes.data(), bytes.size());
     b.add_tensor(name, {rows, cols}, random.floats(static_cast<size_t>(rows * cols), 0.25f));
   };
   const auto norm = [&](const std::string& name, int64_t n) {
@@ -108,6 +115,7 @@ inline std::string toy_model(
   const bool gemma = arch == "gemma3";
   matrix("token_embd.weight", kToyVocab, s.n_embd);
   norm("output_norm.weight", s.n_embd);
+  if (!s.tied) matrix("output.weight", kToyVocab, s.n_embd);
   for (uint32_t i = 0; i < s.n_layer; ++i) {
     const std::string blk = "blk." + std::to_string(i) + ".";
     norm(blk + "attn_norm.weight", s.n_embd);

@@ -17,7 +17,8 @@ from support import (FullPipe, GEMMA3, NIBBLE, SMOLLM2, ToolTest, gguf, main, mo
 require(SMOLLM2, GEMMA3)
 M = model(SMOLLM2)
 G = model(GEMMA3)
-COMMANDS = ["chat", "run", "inspect", "tokenize", "logits", "perplexity", "bench", "doctor"]
+COMMANDS = ["chat", "run", "inspect", "tokenize", "logits", "perplexity", "bench", "doctor",
+            "pack"]
 TEXT = "/usr/share/common-licenses/GPL-3"
 
 

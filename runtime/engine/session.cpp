@@ -5,6 +5,7 @@
 
 #include "formats/io/error.h"
 #include "runtime/model/forward.h"
+#include "runtime/model/head_bounds.h"
 #include "runtime/model/hparams.h"
 #include "runtime/threads/float_environment.h"
 
@@ -69,7 +70,7 @@ struct Session::Impl {
     const int64_t n_logits = all_logits ? n : 1;
     have_logits = false;
     workspace.reserve(engine->model(), engine->kernels(), team.size(), n, n_logits, 0);
-    const bool partly = top_k > 0 && top_k <= Workspace::kMostTop && n_logits == 1;
+    const bool partly = top_k > 0 && top_k <= HeadBounds::kMostTop && n_logits == 1;
     workspace.top_k = partly && head_rest == 0 ? top_k : 0;
     if (head_rest > 0) --head_rest;
     workspace.reserve_splits(engine->model(), n, state.length() + n);

@@ -8,8 +8,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <functional>
 #include <limits>
+
+#include "runtime/model/head_bounds.h"
 
 #include "runtime/threads/float_environment.h"
 
@@ -224,13 +225,14 @@ class Pass {
       kernels_.head_bounds(args, ws_.bounds.data() + groups.begin * 2);
     });
     team_.barrier();
-    const float least = least_of_top(n_groups);
-    if (thread == 0) count_survivors(n_groups, least);
+    const HeadBounds bounds = {ws_.bounds.data(), n_groups};
+    const float least = bounds.least_of_top(ws_.top_k);
+    if (thread == 0) ws_.head_share = bounds.share(least);
     for_each_tile(phase, n_groups, [&](Range groups) {
       for (int64_t g = groups.begin; g < groups.end;) {
-        const bool wanted = may_reach(g, least);
+        const bool wanted = bounds.may_reach(g, least);
         Range run = {g, g + 1};
-        while (run.end < groups.end && may_reach(run.end, least) == wanted) ++run.end;
+        while (run.end < groups.end && bounds.may_reach(run.end, least) == wanted) ++run.end;
         rows_of_groups(run);
         if (wanted) {
           kernels_.matmul(args);
@@ -254,32 +256,6 @@ class Pass {
       if (cancelled()) return;
       f(Range{tile * kHeadGroups, std::min((tile + 1) * kHeadGroups, n_groups)});
     }
-  }
-
-  bool may_reach(int64_t group, float least) const noexcept {
-    return !(ws_.bounds.data()[2 * group + 1] < least);
-  }
-
-  /// The k-th largest of the groups' lower bounds: k logits are at least this.
-  float least_of_top(int64_t n_groups) const noexcept {
-    float top[Workspace::kMostTop];  // a heap, the least first
-    const int64_t k = ws_.top_k;
-    if (n_groups < k) return -std::numeric_limits<float>::infinity();
-    std::fill(top, top + k, -std::numeric_limits<float>::infinity());
-    for (int64_t g = 0; g < n_groups; ++g) {
-      const float low = ws_.bounds.data()[2 * g];
-      if (!(low > top[0])) continue;
-      std::pop_heap(top, top + k, std::greater<>());
-      top[k - 1] = low;
-      std::push_heap(top, top + k, std::greater<>());
-    }
-    return top[0];
-  }
-
-  void count_survivors(int64_t n_groups, float least) noexcept {
-    int64_t n = 0;
-    for (int64_t g = 0; g < n_groups; ++g) n += may_reach(g, least) ? 1 : 0;
-    ws_.head_share = static_cast<double>(n) / static_cast<double>(n_groups);
   }
 
   // ---- parts of phases ----

@@ -78,9 +78,8 @@ struct Workspace {
   int64_t n_splits = 0;  // that partials has room for, of each row
 
   /// Before a forward, > 0: of a single row of logits only the so many largest are needed, and any
-  /// other may be -infinity. At most kMostTop.
+  /// other may be -infinity. At most HeadBounds::kMostTop.
   int64_t top_k = 0;
-  static constexpr int64_t kMostTop = 128;
   /// After one: the share of the head's rows that were read whole; negative if all logits are
   /// there.
   double head_share = -1;

@@ -195,7 +195,7 @@ class Repl(ToolTest):
         t.keys("C-z")
         t.wait_for("suspended icanon echo")
         t.keys("Enter")
-        t.wait(lambda s: s.split("\n")[-1].startswith(">>> half a line"), "the line again")
+        t.wait(lambda s: s.split("\n")[-1] == ">>> half a line", "the line again")
         t.say(", and the rest")
         self.assertIn("turn 1 assistant", t.say("/context"))
         t.keys("C-d")

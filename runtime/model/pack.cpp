@@ -38,13 +38,17 @@ void for_each_packable(Model& model, F&& f) {
   visit(model.weights.model);
 }
 
-// Calls f(group, first row, rows) for every group of 16 rows, from all threads.
+int64_t groups_of(const Matrix& m) {
+  return (m.rows + kGroupRows - 1) / kGroupRows;
+}
+
+// Calls f(group, first row, rows) for groups [begin, end) of 16 rows, from all threads.
 template <class F>
-void for_each_group(const Matrix& m, Team& team, const CancelToken* cancel, F&& f) {
-  const int64_t n_groups = (m.rows + kGroupRows - 1) / kGroupRows;
+void for_each_group(const Matrix& m, int64_t begin, int64_t end, Team& team,
+                    const CancelToken* cancel, F&& f) {
   TileCounter groups;
   team.run([&](int, Team&) {
-    for (int64_t g = groups.next(); g < n_groups; g = groups.next()) {
+    for (int64_t g = begin + groups.next(); g < end; g = begin + groups.next()) {
       if (cancel != nullptr && cancel->requested()) return;
       const int64_t row = g * kGroupRows;
       f(g, row, std::min(kGroupRows, m.rows - row));
@@ -52,23 +56,40 @@ void for_each_group(const Matrix& m, Team& team, const CancelToken* cancel, F&& 
   });
 }
 
-}  // namespace
-
-void pack_matrix(const Matrix& m, const PackedLayout& layout, std::byte* out, Team& team,
-                 const CancelToken* cancel) noexcept {
+void pack_groups(const Matrix& m, int64_t begin, int64_t end, const PackedLayout& layout,
+                 std::byte* out, Team& team, const CancelToken* cancel) {
   const int64_t stride = row_bytes(m.type, m.cols);
-  for_each_group(m, team, cancel, [&](int64_t group, int64_t row, int64_t rows) {
+  for_each_group(m, begin, end, team, cancel, [&](int64_t group, int64_t row, int64_t rows) {
     const UnpackedRows from = {static_cast<const std::byte*>(m.data) + row * stride, stride, rows,
                                0};
     pack_group(m.type, from, layout, group, out);
   });
 }
 
+// The pages that hold only these bytes of the file.
+void give_back(const TensorFile& file, const void* data, int64_t bytes) {
+  const MappedFile* map = file.map();
+  if (map == nullptr) return;
+  const auto offset =
+      static_cast<const std::byte*>(data) - static_cast<const std::byte*>(map->bytes().data());
+  map->dont_need(static_cast<uint64_t>(offset), static_cast<uint64_t>(bytes));
+}
+
+// So much of a matrix is in memory twice: an output head can be most of a model.
+constexpr int64_t kSliceBytes = int64_t{16} << 20;
+
+}  // namespace
+
+void pack_matrix(const Matrix& m, const PackedLayout& layout, std::byte* out, Team& team,
+                 const CancelToken* cancel) noexcept {
+  pack_groups(m, 0, groups_of(m), layout, out, team, cancel);
+}
+
 void unpack_matrix(const Matrix& m, std::byte* out, Team& team,
                    const CancelToken* cancel) noexcept {
   const int64_t stride = row_bytes(m.type, m.cols);
   const PackedLayout layout = packed_layout(m.type, m.rows, m.cols, m.form);
-  for_each_group(m, team, cancel, [&](int64_t group, int64_t row, int64_t rows) {
+  for_each_group(m, 0, groups_of(m), team, cancel, [&](int64_t group, int64_t row, int64_t rows) {
     unpack_group(m.type, layout, group, m.data, rows, stride, out + row * stride);
   });
 }
@@ -100,13 +121,14 @@ void pack_weights(const TensorFile& file, Model& model, const KernelTable& kerne
     const PackForm form = kernels.head_bounds != nullptr ? form_of(role, m) : PackForm::plain;
     const PackedLayout layout = packed_layout(m.type, m.rows, m.cols, form);
     packed.reserve(layout.bytes);
-    pack_matrix(m, layout, packed.data(), team, cancel);
-    if (cancel != nullptr && cancel->requested()) fail(ErrorCode::cancelled, "cancelled");
-    if (const MappedFile* map = file.map()) {
-      const auto offset = static_cast<const std::byte*>(m.data) -
-                          static_cast<const std::byte*>(map->bytes().data());
-      map->dont_need(static_cast<uint64_t>(offset),
-                     static_cast<uint64_t>(m.rows * row_bytes(m.type, m.cols)));
+    const int64_t stride = row_bytes(m.type, m.cols);
+    const int64_t slice = std::max<int64_t>(kSliceBytes / (stride * kGroupRows), 1);
+    for (int64_t begin = 0; begin < layout.groups; begin += slice) {
+      const int64_t end = std::min(begin + slice, layout.groups);
+      pack_groups(m, begin, end, layout, packed.data(), team, cancel);
+      if (cancel != nullptr && cancel->requested()) fail(ErrorCode::cancelled, "cancelled");
+      // From the first row on: pages that two slices share go with the second.
+      give_back(file, m.data, std::min(end * kGroupRows, m.rows) * stride);
     }
     m.data = packed.data();
     m.packed = true;

@@ -330,7 +330,9 @@ void check_model(const char* name) {
   CHECK(test::same_bits(logits_of(packed, best, 20), want));
   {
     const int64_t before = resident_file_bytes();
-    const auto engine = Engine::open(packed);
+    EngineOptions options;
+    options.page_in = false;
+    const auto engine = Engine::open(packed, options);
     CHECK(engine->model().weights.packed.empty());  // nothing was copied
     // Metadata and tables are read, weights are not.
     const auto file_bytes = static_cast<int64_t>(engine->file().file_bytes().size());

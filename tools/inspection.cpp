@@ -303,6 +303,7 @@ Json inspect_file(const TensorFile& file, const ModelOptions& model, const Conte
     EngineOptions options;
     options.isa = model.isa;
     options.repack = false;
+    options.page_in = false;
     const std::shared_ptr<const Engine> engine = Engine::open(file.path(), options);
     const SessionOptions session = session_options(context);
     out["runs"] = true;

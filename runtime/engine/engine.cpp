@@ -108,6 +108,7 @@ void Engine::repack(const EngineOptions& options) {
 }
 
 void Engine::page_in_mapped(const EngineOptions& options) {
+  if (!options.page_in) return;
   const int64_t available = available_memory();
   Team team(options.n_threads > 0 ? options.n_threads : default_threads());
   page_in(file_, *model_, team, available < 0 ? INT64_MAX : available / 10 * 9, options.cancel);

@@ -21,7 +21,9 @@ struct Model;
 struct EngineOptions {
   std::string isa;     // kernel table by name; empty: the best this CPU has
   bool repack = true;  // rearrange the weights for the kernels, where memory allows
-  int n_threads = 0;   // for that; 0: what suits the machine
+  /// Bring weights that stay in the file into memory; without, each comes when it is first used.
+  bool page_in = true;
+  int n_threads = 0;  // for that; 0: what suits the machine
   /// Called with bytes done and bytes in all, from the calling thread; may be empty.
   std::function<void(uint64_t done, uint64_t total)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned; checked while opening

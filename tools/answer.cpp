@@ -44,6 +44,7 @@ Answer stream_answer(Session& session, Sampler& sampler, const std::vector<int32
   stats.reused_tokens = answer.result.prompt.n_reused;
   stats.prompt_seconds = answer.result.prompt_seconds;
   stats.answer_tokens = static_cast<int64_t>(answer.result.tokens.size());
+  stats.evaluated_tokens = answer.result.n_evaluated;
   stats.answer_seconds = answer.result.decode_seconds;
   stats.context_used = session.n_used();
   stats.context_size = session.n_ctx();

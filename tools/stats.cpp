@@ -31,7 +31,7 @@ double rate(int64_t count, double seconds) noexcept {
 std::string stats_line(const AnswerStats& s) {
   return fmt::format("[ Prompt: {:.1f} t/s | Generation: {:.1f} t/s | ctx {}/{} ]",
                      rate(s.prompt_tokens, s.prompt_seconds),
-                     rate(s.answer_tokens, s.answer_seconds), s.context_used, s.context_size);
+                     rate(s.evaluated_tokens, s.answer_seconds), s.context_used, s.context_size);
 }
 
 std::string stats_block(const AnswerStats& s, int64_t peak_memory) {
@@ -50,8 +50,8 @@ std::string stats_block(const AnswerStats& s, int64_t peak_memory) {
       "threads:              {}\n",
       format_duration(s.total_seconds), format_duration(s.load_seconds), s.prompt_tokens,
       format_duration(s.prompt_seconds), rate(s.prompt_tokens, s.prompt_seconds), s.answer_tokens,
-      format_duration(s.answer_seconds), rate(s.answer_tokens, s.answer_seconds), s.reused_tokens,
-      s.context_used, s.context_size, format_bytes(peak_memory), s.threads);
+      format_duration(s.answer_seconds), rate(s.evaluated_tokens, s.answer_seconds),
+      s.reused_tokens, s.context_used, s.context_size, format_bytes(peak_memory), s.threads);
 }
 
 int64_t peak_resident_bytes() noexcept {

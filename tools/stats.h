@@ -13,6 +13,7 @@ struct AnswerStats {
   int64_t reused_tokens = 0;
   double prompt_seconds = 0;
   int64_t answer_tokens = 0;
+  int64_t evaluated_tokens = 0;  // of the answer's; the rate is theirs
   double answer_seconds = 0;
   int64_t context_used = 0;
   int64_t context_size = 0;

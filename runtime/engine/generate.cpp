@@ -1,5 +1,6 @@
 // The generation loop. A token counts (result.tokens, the sampler's history) once the session has
-// taken it in, so that session and result never disagree, whatever ends the loop.
+// taken it in, so that session and result never disagree, whatever ends the loop; but for the last
+// of a limited length, whose successor nobody asked for: a forward pass less.
 #include "runtime/engine/generate.h"
 
 #include <chrono>
@@ -83,7 +84,10 @@ FinishReason decode(Session& session, Sampler& sampler, const GenerateOptions& o
     out.push(tokenizer.piece(id, options.special));
     if (out.stopped()) return FinishReason::stop;
     if (out.refused()) return FinishReason::cancelled;
-    if (!not_cancelled([&] { session.append(id, cancel); })) return FinishReason::cancelled;
+    const bool last = n + 1 == options.n_predict;
+    if (!last && !not_cancelled([&] { session.append(id, cancel); })) {
+      return FinishReason::cancelled;
+    }
     sampler.accept(id);
     tokens.push_back(id);
   }
@@ -113,6 +117,7 @@ GenerateResult generate(Session& session, Sampler& sampler, std::span<const int3
   out.finish();
   if (out.stopped()) result.finish = FinishReason::stop;
   result.decode_seconds = seconds_since(first_logits);
+  result.n_evaluated = session.n_used() - static_cast<int64_t>(prompt.size());
   return result;
 }
 

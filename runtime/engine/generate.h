@@ -29,6 +29,8 @@ struct GenerateResult {
   /// Sampled tokens, without the one that ended the generation (end of generation, the last of a
   /// stop string, the one whose text on_text refused or whose evaluation was cancelled).
   std::vector<int32_t> tokens;
+  /// Of these, run through the model: all, but for the last one where n_predict was reached.
+  int64_t n_evaluated = 0;
   SyncResult prompt;
   double prompt_seconds = 0;  // until the first logits
   double decode_seconds = 0;
@@ -37,8 +39,8 @@ struct GenerateResult {
 /// Emits whole code points through on_text; a false return stops (finish = cancelled).
 /// While part of a stop string may be under way, its text is held back.
 /// The sampler's history becomes the prompt first; its random sequence goes on.
-/// After it the session holds prompt + result.tokens (cancelled mid-forward: as far as it got), so
-/// a next turn reuses them. Cancellation is a finish reason here, not an error.
+/// After it the session holds the prompt and result.n_evaluated tokens (cancelled mid-forward: as
+/// far as it got), so a next turn reuses them. Cancellation is a finish reason here, not an error.
 /// Errors: as Session::sync, except cancelled; bad_argument (a stop string is empty or not UTF-8).
 GenerateResult generate(Session&, Sampler&, std::span<const int32_t> prompt, const GenerateOptions&,
                         const std::function<bool(std::string_view)>& on_text,

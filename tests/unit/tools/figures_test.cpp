@@ -13,7 +13,8 @@ TEST_CASE("the stats line") {
   AnswerStats s;
   s.prompt_tokens = 1124;
   s.prompt_seconds = 10;
-  s.answer_tokens = 142;
+  s.answer_tokens = 143;
+  s.evaluated_tokens = 142;
   s.answer_seconds = 10;
   s.context_used = 1834;
   s.context_size = 8192;
@@ -28,6 +29,7 @@ TEST_CASE("the stats block has ollama's lines") {
   s.prompt_tokens = 26;
   s.prompt_seconds = 0.13;
   s.answer_tokens = 298;
+  s.evaluated_tokens = 298;
   s.answer_seconds = 4.0;
   s.reused_tokens = 12;
   s.threads = 2;

@@ -219,6 +219,7 @@ std::string CommandLine::help() const {
     }
     if (!lines.empty()) out += fmt::format("\n{}:\n{}", kGroupTitles[group], lines);
   }
+  if (!more_help_.empty()) out += "\n" + more_help_;
   return out;
 }
 

@@ -35,6 +35,8 @@ class CommandLine {
   void add(Option option);
   /// Arguments without a dash go here, `most` at most.
   void positionals(std::vector<std::string>* out, size_t most);
+  /// Text at the end of the help.
+  void add_help(std::string text) { more_help_ = std::move(text); }
   /// Returns false if --help was asked for and has been printed. Errors: CommandError usage.
   bool parse(std::span<const std::string> args) const;
   /// Usage, examples, options by group.
@@ -48,6 +50,7 @@ class CommandLine {
   std::vector<Option> options_;
   std::vector<std::string>* positionals_ = nullptr;
   size_t most_ = 0;
+  std::string more_help_;
 };
 
 }  // namespace nibble

@@ -1,0 +1,269 @@
+#include "runtime/convert/quantize_file.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+
+#include "formats/io/error.h"
+#include "formats/io/mapped_file.h"
+#include "formats/io/quote.h"
+#include "quant/codec.h"
+#include "quant/search.h"
+#include "runtime/model/buffer.h"
+#include "runtime/threads/float_environment.h"
+#include "runtime/threads/team.h"
+
+namespace nibble {
+namespace {
+
+constexpr int64_t kSliceElements = 4 << 20;  // decoded and encoded between two writes
+constexpr int64_t kTileElements = 64 << 10;  // a thread's work between two looks at the token
+constexpr uint64_t kPiece = 4 << 20;         // copied between two looks at it
+
+/// What is wrong with a row, the first row counting.
+class FirstBadRow {
+ public:
+  enum Kind : int64_t { source, result };
+  void found(int64_t row, Kind kind) noexcept {
+    const int64_t value = row * 2 + kind;
+    int64_t seen = first_.load(std::memory_order_relaxed);
+    while (value < seen && !first_.compare_exchange_weak(seen, value)) {
+    }
+  }
+  bool any() const noexcept { return first_.load() != kNone; }
+  int64_t row() const noexcept { return first_.load() / 2; }
+  Kind kind() const noexcept { return static_cast<Kind>(first_.load() % 2); }
+
+ private:
+  static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+  std::atomic<int64_t> first_{kNone};
+};
+
+bool all_finite(const float* x, int64_t n) noexcept {
+  // The sum of x - x is 0, or NaN as soon as one x is infinite or NaN.
+  float sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += x[i] - x[i];
+  return sum == 0;
+}
+
+/// Sums of one row, in the order of its columns.
+struct RowError {
+  double difference = 0;
+  double square = 0;
+};
+
+RowError row_error(const float* x, const float* y, int64_t n) noexcept {
+  double difference[4] = {};
+  double square[4] = {};
+  for (int64_t i = 0; i < n; ++i) {
+    const float d = x[i] - y[i];
+    difference[i % 4] += static_cast<double>(d * d);
+    square[i % 4] += static_cast<double>(x[i] * x[i]);
+  }
+  return {(difference[0] + difference[1]) + (difference[2] + difference[3]),
+          (square[0] + square[1]) + (square[2] + square[3])};
+}
+
+class Quantizer {
+ public:
+  Quantizer(const TensorFile& in, const std::string& out, const QuantizePlan& plan,
+            const QuantizeFileOptions& options)
+      : in_(in),
+        plan_(plan),
+        options_(options),
+        team_(options.n_threads > 0 ? options.n_threads : default_threads()),
+        writer_(out, plan.header, {.inputs = {in.path()}}) {
+    progress_.n_tensors = static_cast<int64_t>(plan.tensors.size());
+    progress_.total = plan.source_bytes;
+  }
+
+  QuantizeResult run() {
+    for (const PlannedTensor& tensor : plan_.tensors) {
+      result_.errors.push_back(tensor.changes() ? encode(tensor) : copy(tensor));
+      ++progress_.tensor;
+      report(0);
+    }
+    check_cancel();
+    writer_.finish();
+    result_.file_bytes = writer_.file_bytes();
+    return std::move(result_);
+  }
+
+ private:
+  float encode(const PlannedTensor& tensor) {
+    const int64_t cols = tensor.source.cols();
+    const auto to = static_cast<DType>(tensor.type_id);
+    const int64_t out_row = row_bytes(to, cols);
+    prepare_importance(tensor);
+    RowError sum;
+    for_each_slice(tensor, [&](int64_t begin, int64_t end) {
+      encoded_.reserve((end - begin) * out_row);
+      work_on_rows(tensor, begin, end, &sum);
+      put({encoded_.data(), static_cast<size_t>((end - begin) * out_row)});
+    });
+    return sum.square > 0 ? static_cast<float>(std::sqrt(sum.difference / sum.square)) : 0.0f;
+  }
+
+  float copy(const PlannedTensor& tensor) {
+    const std::span<const std::byte> data = in_.data(tensor.source);
+    if (find_dtype(tensor.type_id) == nullptr || data.empty()) {  // nobody here can look inside
+      put_pieces(tensor.source, data, 0);
+      report(data.size());
+      return 0;
+    }
+    const auto row =
+        static_cast<uint64_t>(row_bytes(static_cast<DType>(tensor.type_id), tensor.source.cols()));
+    for_each_slice(tensor, [&](int64_t begin, int64_t end) {
+      work_on_rows(tensor, begin, end, nullptr);
+      const uint64_t at = static_cast<uint64_t>(begin) * row;
+      put_pieces(tensor.source, data.subspan(at, static_cast<uint64_t>(end - begin) * row), at);
+    });
+    return 0;
+  }
+
+  /// f(first row, row after the last), in order; the source's pages are given back after each.
+  template <typename F>
+  void for_each_slice(const PlannedTensor& tensor, F&& f) {
+    const TensorInfo& info = tensor.source;
+    const int64_t cols = std::max<int64_t>(info.cols(), 1);
+    const int64_t step = std::max<int64_t>(1, kSliceElements / cols);
+    const int64_t n_rows = info.bytes == 0 ? 0 : info.rows();
+    for (int64_t begin = 0; begin < n_rows; begin += step) {
+      const int64_t end = std::min(n_rows, begin + step);
+      f(begin, end);
+      const auto row = static_cast<uint64_t>(row_bytes(static_cast<DType>(info.type_id), cols));
+      const uint64_t bytes = static_cast<uint64_t>(end - begin) * row;
+      give_back(info.offset + static_cast<uint64_t>(begin) * row, bytes);
+      report(bytes);
+    }
+  }
+
+  /// Decodes rows, checks them and, where the tensor changes, encodes them into encoded_.
+  void work_on_rows(const PlannedTensor& tensor, int64_t begin, int64_t end, RowError* sum) {
+    const int64_t cols = tensor.source.cols();
+    const int64_t tile = std::max<int64_t>(1, kTileElements / std::max<int64_t>(cols, 1));
+    const int64_t stride = (cols + 15) / 16 * 16;
+    rows_.reserve(team_.size() * 2 * stride);
+    errors_.assign(static_cast<size_t>(end - begin), {});
+    TileCounter tiles;
+    FirstBadRow bad;
+    team_.run([&](int thread, Team&) {
+      const DefaultFloatEnvironment as_compiled;
+      float* x = rows_.data() + thread * 2 * stride;
+      while (true) {
+        const int64_t first = begin + tiles.next() * tile;
+        if (first >= end || cancelled()) return;
+        for (int64_t r = first; r < std::min(end, first + tile); ++r) {
+          do_row(tensor, r, begin, x, x + stride, bad);
+        }
+      }
+    });
+    check_cancel();
+    if (bad.any()) fail_row(tensor, bad);
+    if (sum == nullptr) return;
+    for (const RowError& row : errors_) {
+      sum->difference += row.difference;
+      sum->square += row.square;
+    }
+  }
+
+  // x, y [cols]: the row, and what its encoded form says.
+  void do_row(const PlannedTensor& tensor, int64_t r, int64_t begin, float* x, float* y,
+              FirstBadRow& bad) noexcept {
+    const TensorInfo& info = tensor.source;
+    const int64_t cols = info.cols();
+    const auto from = static_cast<DType>(info.type_id);
+    dequantize_row(from, in_.data(info).data() + r * row_bytes(from, cols), cols, x);
+    if (!all_finite(x, cols)) return bad.found(r, FirstBadRow::source);
+    if (!tensor.changes()) return;
+    const auto to = static_cast<DType>(tensor.type_id);
+    std::byte* out = encoded_.data() + (r - begin) * row_bytes(to, cols);
+    search_row(to, x, importance_of(tensor, r), cols, out);
+    dequantize_row(to, out, cols, y);
+    if (!all_finite(y, cols)) return bad.found(r, FirstBadRow::result);
+    errors_[static_cast<size_t>(r - begin)] = row_error(x, y, cols);
+  }
+
+  void prepare_importance(const PlannedTensor& tensor) {
+    if (tensor.importance == nullptr) return;
+    const ImatrixEntry& entry = *tensor.importance;
+    importance_.resize(entry.sums.size());
+    for (int64_t i = 0; i < entry.n_matrices(); ++i) {
+      column_importance(entry, i, importance_.data() + i * entry.cols);
+    }
+  }
+
+  /// [cols], or nullptr. Rows of a tensor of experts have their own expert's.
+  const float* importance_of(const PlannedTensor& tensor, int64_t row) const noexcept {
+    if (tensor.importance == nullptr) return nullptr;
+    const int64_t n = tensor.importance->n_matrices();
+    const int64_t i = row / std::max<int64_t>(1, tensor.source.rows() / n);
+    return importance_.data() + std::min(i, n - 1) * tensor.importance->cols;
+  }
+
+  [[noreturn]] void fail_row(const PlannedTensor& tensor, const FirstBadRow& bad) const {
+    const std::string where =
+        fmt::format("{}: tensor {}: row {}", in_.path(), quoted(tensor.source.name), bad.row());
+    if (bad.kind() == FirstBadRow::source) {
+      throw Error(ErrorCode::bad_file,
+                  fmt::format("{}: expected finite values, got an infinite one or NaN", where),
+                  "the file is damaged or its training failed; get it again");
+    }
+    throw Error(ErrorCode::bad_argument,
+                fmt::format("{}: expected values that {} can hold, got larger ones", where,
+                            dtype_info(static_cast<DType>(tensor.type_id)).name),
+                "keep this tensor: --tensor-type NAME=F32");
+  }
+
+  void put(std::span<const std::byte> bytes) {
+    check_cancel();
+    writer_.write(bytes);
+  }
+
+  /// at: of the data in its tensor.
+  void put_pieces(const TensorInfo& info, std::span<const std::byte> data, uint64_t at) {
+    for (uint64_t i = 0; i < data.size(); i += kPiece) {
+      const uint64_t n = std::min<uint64_t>(kPiece, data.size() - i);
+      put(data.subspan(i, n));
+      give_back(info.offset + at + i, n);
+    }
+  }
+
+  void give_back(uint64_t offset, uint64_t bytes) {
+    if (in_.map() != nullptr) in_.map()->dont_need(offset, bytes);
+  }
+
+  bool cancelled() const noexcept {
+    return options_.cancel != nullptr && options_.cancel->requested();
+  }
+  void check_cancel() const {
+    if (cancelled()) fail(ErrorCode::cancelled, "cancelled");
+  }
+
+  void report(uint64_t bytes) {
+    progress_.done += bytes;
+    if (options_.on_progress) options_.on_progress(progress_);
+  }
+
+  const TensorFile& in_;
+  const QuantizePlan& plan_;
+  const QuantizeFileOptions& options_;
+  Team team_;
+  GgufWriter writer_;
+  QuantizeProgress progress_;
+  QuantizeResult result_;
+  Buffer<float> rows_;             // [threads, 2, stride]
+  Buffer<std::byte> encoded_;      // rows of a slice
+  std::vector<float> importance_;  // [matrices of the tensor, cols]
+  std::vector<RowError> errors_;   // of the rows of a slice
+};
+
+}  // namespace
+
+QuantizeResult quantize_file(const TensorFile& in, const std::string& out, const QuantizePlan& plan,
+                             const QuantizeFileOptions& options) {
+  return Quantizer(in, out, plan, options).run();
+}
+
+}  // namespace nibble

@@ -1,0 +1,44 @@
+#pragma once
+// Carries out a plan: reads a file's tensors, encodes them, writes the new file front to back.
+// Rows are decoded and encoded a slice at a time, and the source's pages are given back behind, so
+// that memory holds a few slices however large a tensor is. Every value read must be finite and
+// every row written is decoded again, which also gives each tensor's error.
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "formats/tensor_file.h"
+#include "runtime/convert/quantize_plan.h"
+#include "runtime/threads/cancel.h"
+
+namespace nibble {
+
+struct QuantizeProgress {
+  int64_t tensor = 0;  // finished
+  int64_t n_tensors = 0;
+  uint64_t done = 0;  // bytes of the source
+  uint64_t total = 0;
+};
+
+struct QuantizeFileOptions {
+  int n_threads = 0;  // 0: what suits the machine
+  /// Called from the calling thread, several times a tensor; may be empty.
+  std::function<void(const QuantizeProgress&)> on_progress;
+  const CancelToken* cancel = nullptr;  // not owned
+};
+
+struct QuantizeResult {
+  uint64_t file_bytes = 0;
+  /// Of each tensor, in file order: root of the sum of squared differences over the sum of squares;
+  /// 0 for what was copied.
+  std::vector<float> errors;
+};
+
+/// The plan must be of this file. The new file appears whole and verified, or not at all. Errors:
+/// bad_argument (out is the input or no regular file; a value that is not finite, or too large for
+/// its new type: names tensor and row), io, out_of_memory, cancelled.
+QuantizeResult quantize_file(const TensorFile& in, const std::string& out, const QuantizePlan& plan,
+                             const QuantizeFileOptions& options = {});
+
+}  // namespace nibble

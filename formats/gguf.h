@@ -114,13 +114,22 @@ class GgufHeader {
   uint64_t alignment_ = kGgufDefaultAlignment;
 };
 
+/// What a resumable writer has finished: one of these a tensor, in order.
+struct GgufCheckpoint {
+  uint64_t bytes = 0;  // of the file, with the zeros after the tensor
+  float value = 0;     // the caller's, about the tensor
+};
+
 /// Writes a GGUF file from front to back: the header at once, then the data of each tensor in the
 /// order of adding, in pieces of any size; nothing but the piece is held in memory. The file
 /// appears at finish(), whole and verified, or not at all (AtomicFile).
 class GgufWriter {
  public:
-  /// Reserves the space of the whole file. Errors: those of AtomicFile.
-  GgufWriter(const std::string& path, const GgufHeader& header, AtomicFileOptions options = {});
+  /// Reserves the space of the whole file. With options.resumable, tensors that an interrupted
+  /// writer of the same header and key finished are kept, if they read back as they were written.
+  /// Errors: those of AtomicFile.
+  GgufWriter(const std::string& path, const GgufHeader& header, AtomicFileOptions options = {},
+             uint64_t resume_key = 0);
   ~GgufWriter();
 
   /// The next bytes of the current tensor. bad_argument if that wants fewer.
@@ -131,6 +140,19 @@ class GgufWriter {
   /// Of the whole file.
   uint64_t file_bytes() const noexcept { return layout_.file_bytes; }
 
+  /// Resumable only: the tensors finished so far, by earlier writers and by checkpoint().
+  const std::vector<GgufCheckpoint>& checkpoints() const noexcept { return checkpoints_; }
+  /// Resumable only, after the last byte of each tensor: notes that it is finished.
+  void checkpoint(float value);
+  /// Resumable only: leaves what is there for a later writer. Nothing may follow.
+  void keep() noexcept { file_.keep(); }
+
+  /// After the last tensor, a header with other values that take the same bytes: what is known of
+  /// a file only when it is there. bad_argument if its size or a tensor differs.
+  void replace_header(const GgufHeader& header);
+  /// Where everything written so far can be read.
+  std::string flushed_path() { return file_.flushed_path(); }
+
   /// Reads the file back, compares, and puts it in place. bad_argument while a tensor wants bytes.
   void finish();
 
@@ -138,14 +160,18 @@ class GgufWriter {
   struct Hash;
   void put(std::span<const std::byte> bytes);
   void skip_finished_tensors();
+  void resume(uint64_t key);
+  /// Where the file ends when tensor i is finished.
+  uint64_t checkpoint_end(size_t i) const noexcept;
   void verify(const std::string& temporary) const;
-  static uint64_t hash_of(const TensorFile& file);
+  static uint64_t hash_of(const TensorFile& file, uint64_t from);
 
   GgufLayout layout_;
   AtomicFile file_;
-  std::unique_ptr<Hash> hash_;  // of everything written
-  size_t next_ = 0;             // tensor that write() goes to
-  uint64_t left_ = 0;           // bytes it still wants
+  std::unique_ptr<Hash> hash_;  // of everything after the header
+  std::vector<GgufCheckpoint> checkpoints_;
+  size_t next_ = 0;    // tensor that write() goes to
+  uint64_t left_ = 0;  // bytes it still wants
 };
 
 }  // namespace nibble

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <new>
 
@@ -219,6 +220,38 @@ GgufLayout GgufHeader::layout() const {
   return out;
 }
 
+namespace {
+
+constexpr uint64_t kHashPiece = 16 << 20;
+
+// The journal of a resumable writer: a head, then a record for each finished tensor. A record
+// counts only if the bytes in the file still are those it was made from.
+constexpr uint64_t kJournalMagic = 0x314C4E524A42494E;  // "NIBJRNL1"
+struct JournalHead {
+  uint64_t magic = kJournalMagic;
+  uint64_t key = 0;
+};
+struct JournalRecord {
+  uint64_t bytes = 0;  // of the file
+  uint64_t data_hash = 0;
+  float value = 0;
+  uint32_t reserved = 0;
+  uint64_t own_hash = 0;  // of the fields before
+};
+static_assert(sizeof(JournalRecord) == 32);
+
+uint64_t own_hash(const JournalRecord& record) {
+  return XXH3_64bits(&record, offsetof(JournalRecord, own_hash));
+}
+
+uint64_t journal_key(const GgufLayout& layout, uint64_t callers) {
+  const uint64_t parts[] = {XXH3_64bits(layout.header.data(), layout.header.size()),
+                            layout.file_bytes, callers};
+  return XXH3_64bits(parts, sizeof parts);
+}
+
+}  // namespace
+
 struct GgufWriter::Hash {
   Hash() : state(XXH3_createState()) {
     if (state == nullptr) throw std::bad_alloc();
@@ -240,12 +273,15 @@ AtomicFileOptions with_size(AtomicFileOptions options, uint64_t file_bytes) {
 
 }  // namespace
 
-GgufWriter::GgufWriter(const std::string& path, const GgufHeader& header, AtomicFileOptions options)
+GgufWriter::GgufWriter(const std::string& path, const GgufHeader& header, AtomicFileOptions options,
+                       uint64_t resume_key)
     : layout_(header.layout()),
-      file_(path, with_size(std::move(options), layout_.file_bytes)),
+      file_(path, with_size(options, layout_.file_bytes)),
       hash_(std::make_unique<Hash>()) {
-  put(layout_.header);
-  if (!layout_.tensors.empty()) left_ = layout_.tensors[0].bytes;
+  if (options.resumable) resume(resume_key);
+  if (file_.size() == 0) file_.write(layout_.header);
+  next_ = checkpoints_.size();
+  if (next_ < layout_.tensors.size()) left_ = layout_.tensors[next_].bytes;
   skip_finished_tensors();
 }
 
@@ -253,6 +289,78 @@ GgufWriter::~GgufWriter() = default;
 
 const TensorInfo* GgufWriter::current() const noexcept {
   return next_ < layout_.tensors.size() ? &layout_.tensors[next_] : nullptr;
+}
+
+// Takes over what an earlier writer finished, as far as the file agrees with its journal.
+void GgufWriter::resume(uint64_t key) {
+  const JournalHead want{kJournalMagic, journal_key(layout_, key)};
+  const std::vector<std::byte>& notes = file_.notes();
+  uint64_t good_notes = 0;
+  uint64_t good_bytes = 0;
+  const uint64_t n_header = layout_.header.size();
+  if (notes.size() >= sizeof want && std::memcmp(notes.data(), &want, sizeof want) == 0 &&
+      file_.left_bytes() >= n_header) {
+    const MappedFile left(file_.flushed_path());
+    const std::span<const std::byte> bytes = left.bytes();
+    good_notes = sizeof want;
+    good_bytes = n_header;
+    const Hash ahead;
+    while (checkpoints_.size() < layout_.tensors.size() &&
+           notes.size() - good_notes >= sizeof(JournalRecord)) {
+      JournalRecord record;
+      std::memcpy(&record, notes.data() + good_notes, sizeof record);
+      const uint64_t end = checkpoint_end(checkpoints_.size());
+      if (record.own_hash != own_hash(record) || record.bytes != end || end > bytes.size()) break;
+      for (uint64_t at = good_bytes; at < end; at += kHashPiece) {
+        const uint64_t piece = std::min(kHashPiece, end - at);
+        XXH3_64bits_update(ahead.state, bytes.data() + at, piece);
+        left.dont_need(at, piece);
+      }
+      if (XXH3_64bits_digest(ahead.state) != record.data_hash) break;
+      XXH3_copyState(hash_->state, ahead.state);
+      checkpoints_.push_back({record.bytes, record.value});
+      good_notes += sizeof record;
+      good_bytes = end;
+    }
+  }
+  if (checkpoints_.empty()) {  // nothing to continue
+    file_.restart(0, 0);
+    file_.note(std::as_bytes(std::span(&want, 1)));
+    return;
+  }
+  file_.restart(good_bytes, good_notes);
+  file_.overwrite(0, layout_.header);  // it may have been replaced
+}
+
+uint64_t GgufWriter::checkpoint_end(size_t i) const noexcept {
+  return i + 1 < layout_.tensors.size() ? layout_.tensors[i + 1].offset : layout_.file_bytes;
+}
+
+void GgufWriter::checkpoint(float value) {
+  const size_t n = checkpoints_.size();
+  const uint64_t end = checkpoint_end(n);
+  if (next_ <= n || file_.size() < end) {
+    fail(ErrorCode::internal, "{}: checkpoint {} before its tensor is finished", file_.path(), n);
+  }
+  JournalRecord record{end, XXH3_64bits_digest(hash_->state), value, 0, 0};
+  record.own_hash = own_hash(record);
+  file_.note(std::as_bytes(std::span(&record, 1)));
+  checkpoints_.push_back({record.bytes, record.value});
+}
+
+void GgufWriter::replace_header(const GgufHeader& header) {
+  GgufLayout layout = header.layout();
+  const auto same = [](const TensorInfo& a, const TensorInfo& b) {
+    return a.name == b.name && a.offset == b.offset && a.bytes == b.bytes && a.type_id == b.type_id;
+  };
+  if (current() != nullptr || layout.header.size() != layout_.header.size() ||
+      !std::equal(layout.tensors.begin(), layout.tensors.end(), layout_.tensors.begin(),
+                  layout_.tensors.end(), same)) {
+    fail(ErrorCode::bad_argument, "{}: expected a header of {} bytes with the same tensors, got {}",
+         file_.path(), layout_.header.size(), layout.header.size());
+  }
+  file_.overwrite(0, layout.header);
+  layout_ = std::move(layout);
 }
 
 void GgufWriter::put(std::span<const std::byte> bytes) {
@@ -293,13 +401,12 @@ void GgufWriter::finish() {
   file_.commit([this](const std::string& temporary) { verify(temporary); });
 }
 
-// The hash of a file, by pieces whose pages are given back: its size takes no memory.
-uint64_t GgufWriter::hash_of(const TensorFile& file) {
-  constexpr uint64_t kPiece = 16 << 20;
+// The hash of a file's data, by pieces whose pages are given back: its size takes no memory.
+uint64_t GgufWriter::hash_of(const TensorFile& file, uint64_t from) {
   const std::span<const std::byte> bytes = file.file_bytes();
   const Hash hash;
-  for (uint64_t at = 0; at < bytes.size(); at += kPiece) {
-    const uint64_t n = std::min<uint64_t>(kPiece, bytes.size() - at);
+  for (uint64_t at = from; at < bytes.size(); at += kHashPiece) {
+    const uint64_t n = std::min<uint64_t>(kHashPiece, bytes.size() - at);
     XXH3_64bits_update(hash.state, bytes.data() + at, n);
     if (file.map() != nullptr) file.map()->dont_need(at, n);
   }
@@ -309,8 +416,11 @@ uint64_t GgufWriter::hash_of(const TensorFile& file) {
 // The file on disk must hold what was written, and be what was meant.
 void GgufWriter::verify(const std::string& temporary) const {
   const TensorFile written = open_tensor_file(temporary);
-  if (written.file_bytes().size() != layout_.file_bytes ||
-      hash_of(written) != XXH3_64bits_digest(hash_->state)) {
+  const std::span<const std::byte> bytes = written.file_bytes();
+  const uint64_t n_header = layout_.header.size();
+  if (bytes.size() != layout_.file_bytes ||
+      std::memcmp(bytes.data(), layout_.header.data(), n_header) != 0 ||
+      hash_of(written, n_header) != XXH3_64bits_digest(hash_->state)) {
     throw Error(ErrorCode::io,
                 fmt::format("{}: the bytes read back differ from those written", file_.path()),
                 "the disk or the memory may be failing");

@@ -245,10 +245,18 @@ int run(const Command& self, std::span<const std::string> args) {
       return quantize_file(in, options->out, plan, how);
     } catch (const Error& e) {
       if (e.code() == ErrorCode::bad_file) rethrow_open_error(e);
+      if (e.code() == ErrorCode::cancelled) {
+        throw CommandError(ExitCode::interrupted, "interrupted",
+                           "what is done is kept; the same command continues there");
+      }
       throw;
     }
   }();
   line.finish();
+  if (result.n_resumed > 0) {
+    write_stderr(
+        fmt::format("continued after tensor {} of {}\n", result.n_resumed, plan.tensors.size()));
+  }
   write_stderr(fmt::format("{}: {}, {:.2f} bits per weight, {}\n", options->out,
                            format_bytes(static_cast<int64_t>(result.file_bytes)),
                            plan.bits_per_weight(), format_duration(line.seconds())));

@@ -19,6 +19,9 @@ namespace nibble {
 namespace {
 
 constexpr std::string_view kPrefix = ".nibble-tmp-";
+constexpr std::string_view kPartSuffix = ".nibble-part";
+constexpr std::string_view kJournalSuffix = ".nibble-journal";
+constexpr off_t kMaxNotes = 64 << 20;
 constexpr size_t kBufferBytes = 256 * 1024;
 constexpr int kMaxNames = 1000;  // tried before giving up
 
@@ -49,9 +52,16 @@ AtomicFile::AtomicFile(const std::string& path, const AtomicFileOptions& options
     buffer_.reserve(kBufferBytes);
     resolve(options);
     sweep_abandoned();
-    open_temporary();
+    expected_bytes_ = options.expected_bytes;
+    if (options.resumable) {
+      open_partial();
+      open_journal();
+    } else {
+      open_temporary();
+    }
     if (options.expected_bytes != 0) reserve(options.expected_bytes);
   } catch (...) {
+    if (left_bytes_ > 0) keep();  // nothing of what an earlier writer left has been touched
     give_up();
     throw;
   }
@@ -129,6 +139,124 @@ void AtomicFile::open_temporary() {
   fail(ErrorCode::io, "{}: cannot find a free name for a temporary file in its folder", path_);
 }
 
+void AtomicFile::open_partial() {
+  const std::string name = name_ + std::string(kPartSuffix);
+  for (int i = 0; i < kMaxNames; ++i) {
+    struct stat status {};
+    // What was there stays when this fails.
+    const bool existed = ::fstatat(folder_fd_, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+    fd_ = uninterrupted([&] {
+      return ::openat(folder_fd_, name.c_str(),
+                      O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                      mode_ & 0777);
+    });
+    if (fd_ < 0) fail_errno(path_, fmt::format("open its partial file {}", name), errno);
+    if (uninterrupted([&] { return ::flock(fd_, LOCK_EX | LOCK_NB); }) != 0 &&
+        errno == EWOULDBLOCK) {
+      throw Error(ErrorCode::io, fmt::format("{}: another process is writing it", path_),
+                  "wait for it, or end it");
+    }
+    left_bytes_ = existed ? 1 : 0;
+    temporary_ = name;
+    if (lock_partial()) return;
+    temporary_.clear();
+    close_file();
+  }
+  fail(ErrorCode::io, "{}: its partial file {} keeps changing", path_, name);
+}
+
+// False when the name has gone to another file before the lock was had: its writer has finished.
+bool AtomicFile::lock_partial() {
+  lock_fd_ = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+  if (lock_fd_ < 0) fail_errno(path_, "keep its partial file open", errno);
+  struct stat locked {
+  }, named{};
+  if (::fstat(fd_, &locked) != 0) fail_errno(path_, "read its partial file's status", errno);
+  if (const char* kind = irregular_kind(locked.st_mode)) {
+    fail(ErrorCode::bad_argument, "{}: expected a regular file or none at {}, got {}", path_,
+         temporary_, kind);
+  }
+  if (::fstatat(folder_fd_, temporary_.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+      !same_file(locked, named)) {
+    return false;
+  }
+  left_bytes_ = static_cast<uint64_t>(locked.st_size);
+  if (keeps_mode_ && ::fchmod(fd_, mode_) != 0) fail_errno(path_, "set permissions", errno);
+  return true;
+}
+
+// Notes that cannot be read are none: the work starts anew.
+void AtomicFile::open_journal() {
+  const std::string name = name_ + std::string(kJournalSuffix);
+  journal_fd_ = uninterrupted([&] {
+    return ::openat(folder_fd_, name.c_str(),
+                    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+                    mode_ & 0777);
+  });
+  if (journal_fd_ < 0) fail_errno(path_, fmt::format("open its journal {}", name), errno);
+  journal_ = name;
+  struct stat status {};
+  if (::fstat(journal_fd_, &status) != 0) fail_errno(path_, "read its journal's status", errno);
+  if (const char* kind = irregular_kind(status.st_mode)) {
+    journal_.clear();
+    fail(ErrorCode::bad_argument, "{}: expected a regular file or none at {}, got {}", path_, name,
+         kind);
+  }
+  if (status.st_size > kMaxNotes) return;
+  notes_.resize(static_cast<size_t>(status.st_size));
+  size_t at = 0;
+  while (at < notes_.size()) {
+    const ssize_t count = uninterrupted([&] {
+      return ::pread(journal_fd_, notes_.data() + at, notes_.size() - at, static_cast<off_t>(at));
+    });
+    if (count <= 0) break;
+    at += static_cast<size_t>(count);
+  }
+  notes_.resize(at);
+}
+
+void AtomicFile::restart(uint64_t bytes, uint64_t notes) {
+  const auto cut = [&](int fd, uint64_t size, const char* what) {
+    const auto to = static_cast<off_t>(size);
+    if (uninterrupted([&] { return ::ftruncate(fd, to); }) != 0 ||
+        ::lseek(fd, to, SEEK_SET) != to) {
+      fail_errno(path_, what, errno);
+    }
+  };
+  cut(journal_fd_, notes, "cut its journal");
+  cut(fd_, bytes, "cut its partial file");
+  notes_.resize(notes);
+  size_ = bytes;
+  // Cutting the file has given back what was reserved behind.
+  if (expected_bytes_ != 0) reserve(expected_bytes_);
+}
+
+void AtomicFile::note(std::span<const std::byte> bytes) {
+  flush();
+  write_out(journal_fd_, bytes);
+}
+
+void AtomicFile::keep() noexcept {
+  temporary_.clear();
+  journal_.clear();
+  give_up();
+}
+
+void AtomicFile::overwrite(uint64_t at, std::span<const std::byte> bytes) {
+  flush();
+  const auto seek = [&](uint64_t to) {
+    if (::lseek(fd_, static_cast<off_t>(to), SEEK_SET) < 0) fail_errno(path_, "seek", errno);
+  };
+  seek(at);
+  write_out(fd_, bytes);
+  seek(size_);
+}
+
+std::string AtomicFile::flushed_path() {
+  flush();
+  return folder_ + "/" + temporary_;
+}
+
 // Temporaries whose writer is gone carry no lock any more. Before the lock is had, the name may
 // have gone to another writer's file; from then on nobody but its holder takes the name away.
 void AtomicFile::sweep_abandoned() noexcept {
@@ -181,7 +309,7 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   const bool direct = bytes.size() > kBufferBytes / 2;
   if (direct || bytes.size() > kBufferBytes - buffer_.size()) flush();  // in order
   if (direct) {
-    write_out(bytes);
+    write_out(fd_, bytes);
   } else {
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
   }
@@ -190,14 +318,14 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::flush() {
   if (buffer_.empty()) return;
-  write_out(buffer_);
+  write_out(fd_, buffer_);
   buffer_.clear();
 }
 
-void AtomicFile::write_out(std::span<const std::byte> bytes) {
-  if (fd_ < 0) fail(ErrorCode::internal, "{}: write after the file was finished", path_);
+void AtomicFile::write_out(int fd, std::span<const std::byte> bytes) {
+  if (fd < 0) fail(ErrorCode::internal, "{}: write after the file was finished", path_);
   while (!bytes.empty()) {
-    const ssize_t count = uninterrupted([&] { return ::write(fd_, bytes.data(), bytes.size()); });
+    const ssize_t count = uninterrupted([&] { return ::write(fd, bytes.data(), bytes.size()); });
     if (count <= 0) {  // 0 never happens on a regular file; looping on it would not end
       const int code = count < 0 ? errno : EIO;
       give_up();
@@ -226,6 +354,9 @@ void AtomicFile::commit(const std::function<void(const std::string& temporary)>&
     fd_ = -1;
     // After an interrupted close() the descriptor is gone and the bytes are durable already.
     if (::close(fd) != 0 && errno != EINTR) fail_errno(path_, "close", errno);
+    // First, so that no moment leaves a journal without its file.
+    if (!journal_.empty()) (void)::unlinkat(folder_fd_, journal_.c_str(), 0);
+    journal_.clear();
     if (::renameat(folder_fd_, temporary_.c_str(), folder_fd_, name_.c_str()) != 0) {
       fail_errno(path_, "rename the temporary file to it", errno);
     }
@@ -247,7 +378,7 @@ void AtomicFile::commit(const std::function<void(const std::string& temporary)>&
 }
 
 void AtomicFile::close_file() noexcept {
-  for (int* fd : {&fd_, &lock_fd_}) {
+  for (int* fd : {&fd_, &journal_fd_, &lock_fd_}) {
     if (*fd >= 0) ::close(*fd);
     *fd = -1;
   }
@@ -257,6 +388,8 @@ void AtomicFile::give_up() noexcept {
   // Unlinked before the lock goes with the descriptors.
   if (!temporary_.empty()) (void)::unlinkat(folder_fd_, temporary_.c_str(), 0);
   temporary_.clear();
+  if (!journal_.empty()) (void)::unlinkat(folder_fd_, journal_.c_str(), 0);
+  journal_.clear();
   close_file();
   if (folder_fd_ >= 0) ::close(folder_fd_);
   folder_fd_ = -1;

@@ -1,5 +1,8 @@
 #include "runtime/convert/quantize_file.h"
 
+#include <sys/stat.h>
+#include <xxhash.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -65,6 +68,33 @@ RowError row_error(const float* x, const float* y, int64_t n) noexcept {
           (square[0] + square[1]) + (square[2] + square[3])};
 }
 
+/// What a file that is there must have been made from to be continued: this input, this importance,
+/// encoders that do the same.
+uint64_t resume_key(const TensorFile& in, const QuantizePlan& plan) {
+  std::vector<uint64_t> parts = {in.file_bytes().size()};
+  struct stat status {};
+  if (::stat(in.path().c_str(), &status) == 0) {
+    parts.push_back(static_cast<uint64_t>(status.st_dev));
+    parts.push_back(static_cast<uint64_t>(status.st_ino));
+    parts.push_back(static_cast<uint64_t>(status.st_mtim.tv_sec));
+    parts.push_back(static_cast<uint64_t>(status.st_mtim.tv_nsec));
+  }
+  constexpr int64_t kProbe = 256;  // a multiple of every block length
+  float x[kProbe];
+  for (int64_t i = 0; i < kProbe; ++i) x[i] = static_cast<float>(i * 37 % 101 - 50) / 64;
+  std::byte row[kProbe * sizeof(float)];
+  for (const PlannedTensor& tensor : plan.tensors) {
+    if (!tensor.changes()) continue;
+    const auto type = static_cast<DType>(tensor.type_id);
+    search_row(type, x, nullptr, kProbe, row);
+    parts.push_back(XXH3_64bits(row, static_cast<size_t>(row_bytes(type, kProbe))));
+    if (tensor.importance == nullptr) continue;
+    const std::vector<float>& sums = tensor.importance->sums;
+    parts.push_back(XXH3_64bits(sums.data(), sums.size() * sizeof(float)));
+  }
+  return XXH3_64bits(parts.data(), parts.size() * sizeof(uint64_t));
+}
+
 class Quantizer {
  public:
   Quantizer(const TensorFile& in, const std::string& out, const QuantizePlan& plan,
@@ -73,24 +103,56 @@ class Quantizer {
         plan_(plan),
         options_(options),
         team_(options.n_threads > 0 ? options.n_threads : default_threads()),
-        writer_(out, plan.header, {.inputs = {in.path()}}) {
+        writer_(out, plan.header, {.inputs = {in.path()}, .resumable = true},
+                resume_key(in, plan)) {
     progress_.n_tensors = static_cast<int64_t>(plan.tensors.size());
     progress_.total = plan.source_bytes;
   }
 
   QuantizeResult run() {
-    for (const PlannedTensor& tensor : plan_.tensors) {
-      result_.errors.push_back(tensor.changes() ? encode(tensor) : copy(tensor));
-      ++progress_.tensor;
-      report(0);
+    try {
+      take_over();
+      write_tensors();
+      finish_header();
+      check_cancel();
+    } catch (const Error& e) {
+      if (e.code() == ErrorCode::cancelled) writer_.keep();
+      throw;
     }
-    check_cancel();
     writer_.finish();
     result_.file_bytes = writer_.file_bytes();
     return std::move(result_);
   }
 
  private:
+  void take_over() {
+    for (const GgufCheckpoint& done : writer_.checkpoints()) {
+      result_.errors.push_back(done.value);
+      progress_.done += plan_.tensors[static_cast<size_t>(progress_.tensor++)].source.bytes;
+    }
+    result_.n_resumed = progress_.tensor;
+    report(0);
+  }
+
+  void write_tensors() {
+    while (progress_.tensor < progress_.n_tensors) {
+      const PlannedTensor& tensor = plan_.tensors[static_cast<size_t>(progress_.tensor)];
+      check_cancel();
+      const float error = tensor.changes() ? encode(tensor) : copy(tensor);
+      writer_.checkpoint(error);
+      result_.errors.push_back(error);
+      ++progress_.tensor;
+      report(0);
+    }
+  }
+
+  void finish_header() {
+    if (!options_.finish_header) return;
+    GgufHeader header = plan_.header;
+    options_.finish_header(writer_.flushed_path(), result_.errors, header);
+    writer_.replace_header(header);
+  }
+
   float encode(const PlannedTensor& tensor) {
     const int64_t cols = tensor.source.cols();
     const auto to = static_cast<DType>(tensor.type_id);

@@ -26,16 +26,26 @@ struct QuantizeFileOptions {
   /// Called from the calling thread, several times a tensor; may be empty.
   std::function<void(const QuantizeProgress&)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned
+  /// Called when every tensor is in the temporary file, with its path and the errors of the
+  /// tensors; may change values of the header, but neither its size nor the tensors. May be empty.
+  /// What it throws ends the work; a later call continues with it.
+  std::function<void(const std::string& temporary, const std::vector<float>& errors,
+                     GgufHeader& header)>
+      finish_header;
 };
 
 struct QuantizeResult {
   uint64_t file_bytes = 0;
+  int64_t n_resumed = 0;  // tensors that an interrupted call had finished
   /// Of each tensor, in file order: root of the sum of squared differences over the sum of squares;
   /// 0 for what was copied.
   std::vector<float> errors;
 };
 
-/// The plan must be of this file. The new file appears whole and verified, or not at all. Errors:
+/// The plan must be of this file. The new file appears whole and verified, or not at all. A call
+/// that is cancelled or killed leaves OUT.nibble-part and OUT.nibble-journal; the next one with the
+/// same output continues there if input, plan and encoders are the same, and else starts anew:
+/// either way the result has the same bytes as without interruption. Errors:
 /// bad_argument (out is the input or no regular file; a value that is not finite, or too large for
 /// its new type: names tensor and row), io, out_of_memory, cancelled.
 QuantizeResult quantize_file(const TensorFile& in, const std::string& out, const QuantizePlan& plan,

@@ -19,6 +19,7 @@ constexpr std::string_view kCounts = ".counts";
 constexpr const char* kDatasetsKey = "imatrix.datasets";
 constexpr const char* kChunkCountKey = "imatrix.chunk_count";
 constexpr const char* kChunkSizeKey = "imatrix.chunk_size";
+constexpr const char* kTextHashKey = "nibble.imatrix.text_hash";
 
 struct Pair {
   const TensorInfo* sums = nullptr;
@@ -106,6 +107,7 @@ Imatrix read_imatrix(const TensorFile& file) {
   }
   out.chunk_count = read_count(file, kChunkCountKey);
   out.chunk_size = read_count(file, kChunkSizeKey);
+  out.text_hash = std::string(file.meta().get_string(kTextHashKey).value_or(""));
   std::map<std::string, Pair> pairs;
   for (const TensorInfo& info : file.tensors()) {
     const std::string_view name = info.name;
@@ -129,6 +131,7 @@ void write_imatrix(const Imatrix& imatrix, const std::string& path) {
   header.set_strings(kDatasetsKey, datasets);
   header.set(kChunkCountKey, static_cast<uint32_t>(imatrix.chunk_count));
   header.set(kChunkSizeKey, static_cast<uint32_t>(imatrix.chunk_size));
+  if (!imatrix.text_hash.empty()) header.set_string(kTextHashKey, imatrix.text_hash);
   for (const ImatrixEntry& entry : imatrix.entries) {
     header.add_tensor(
         float_tensor(entry.name + std::string(kSums), entry.n_matrices(), entry.cols));

@@ -3,7 +3,7 @@
 // quantizer knows where errors matter. The file is the ecosystem's: a GGUF file with general.type
 // "imatrix", the keys imatrix.datasets, imatrix.chunk_count and imatrix.chunk_size, and for each
 // matrix NAME two F32 tensors, NAME.in_sum2 [n_matrices, cols] (sums of squared inputs) and
-// NAME.counts [n_matrices, 1] (how many inputs were summed).
+// NAME.counts [n_matrices, 1] (how many inputs were summed). nibble adds nibble.imatrix.text_hash.
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -27,6 +27,7 @@ struct Imatrix {
   std::vector<std::string> datasets;  // names of the texts
   int64_t chunk_count = 0;
   int64_t chunk_size = 0;             // tokens
+  std::string text_hash;              // XXH3 of the text in hexadecimal; empty where unknown
   std::vector<ImatrixEntry> entries;  // sorted by name
 
   /// nullptr if there is none.

@@ -8,14 +8,18 @@
 #include "formats/io/error.h"
 #include "quant/codec.h"
 #include "runtime/convert/quantize_file.h"
+#include "runtime/engine/collect_imatrix.h"
 #include "tools/command.h"
 #include "tools/command_line.h"
+#include "tools/control_filter.h"
 #include "tools/exit_code.h"
 #include "tools/interrupt.h"
 #include "tools/open_model.h"
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/paths.h"
+#include "tools/progress.h"
+#include "tools/quality_card.h"
 #include "tools/quantize_plan_text.h"
 #include "tools/stats.h"
 #include "tools/terminal.h"
@@ -33,6 +37,7 @@ struct QuantizeOptions {
   std::string imatrix;
   uint64_t fit = 0;  // bytes; 0: the type is given
   bool dry_run = false;
+  bool card = true;
   int n_threads = 0;
 };
 
@@ -111,6 +116,8 @@ void add_choices(CommandLine& line, QuantizeOptions* o) {
             group, [=](Text flag, Text text) { o->fit = size_value(flag, text); }});
   line.add({"--dry-run", "", "print the plan and write nothing", OptionGroup::output,
             [=](Text, Text) { o->dry_run = true; }});
+  line.add({"--no-card", "", "do not measure what the new file loses; needs less time and memory",
+            OptionGroup::output, [=](Text, Text) { o->card = false; }});
 }
 
 /// IN OUT TYPE [THREADS], as llama-quantize has them; without OUT where nothing is written, without
@@ -203,6 +210,64 @@ const QuantMix* choose_mix(const TensorFile& in, const QuantizeOptions& options)
       "give a larger size or take a smaller model");
 }
 
+/// Measures the new file against its source and writes the result into its header. Both models are
+/// open meanwhile, in their files' own pages, which the system takes back when it needs them.
+class CardMaker {
+ public:
+  /// Without a card if the source is no model that nibble runs; a line on stderr says so.
+  CardMaker(const std::string& source, const QuantizeOptions& options, QuantizePlan& plan,
+            const Terminal& terminal, Interrupt& interrupt)
+      : terminal_(terminal), interrupt_(interrupt), n_threads_(options.n_threads) {
+    if (!options.card) return;
+    try {
+      source_ = Engine::open(source, engine_options());
+    } catch (const Error& e) {
+      if (e.code() != ErrorCode::unsupported) rethrow_open_error(e);
+      write_stderr(fmt::format("no quality card: {}\n", one_line(e.message())));
+      return;
+    }
+    card_.source = source_->description();
+    card_.text_name = kCardTextName;
+    card_.text_hash = hash_of_text(card_text());
+    card_.tensor_errors.resize(plan.tensors.size());
+    set_card(plan.header, card_);
+    plan.file_bytes = plan.header.layout().file_bytes;
+  }
+
+  bool wanted() const noexcept { return source_ != nullptr; }
+  const QualityCard& card() const noexcept { return card_; }
+
+  void fill(const std::string& file, const std::vector<float>& errors, GgufHeader& header) {
+    Progress progress(terminal_, "Measuring", "chunks");
+    CompareOptions how;
+    how.n_threads = n_threads_;
+    how.cancel = &interrupt_.token();
+    how.on_progress = [&](int64_t done, int64_t total) {
+      progress.update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
+    };
+    card_.tensor_errors = errors;
+    card_.measured =
+        compare_models(source_, Engine::open(file, engine_options()), card_text(), how);
+    set_card(header, card_);
+  }
+
+ private:
+  EngineOptions engine_options() const {
+    EngineOptions out;
+    out.repack = false;
+    out.page_in = false;
+    out.n_threads = n_threads_;
+    out.cancel = &interrupt_.token();
+    return out;
+  }
+
+  const Terminal& terminal_;
+  Interrupt& interrupt_;
+  int n_threads_;
+  std::shared_ptr<const Engine> source_;
+  QualityCard card_;
+};
+
 int run(const Command& self, std::span<const std::string> args) {
   std::optional<QuantizeOptions> options = parse(self, args);
   if (!options) return 0;
@@ -218,7 +283,7 @@ int run(const Command& self, std::span<const std::string> args) {
   }
   QuantizeChoices& choices = options->choices;
   choices.mix = about_the_model([&] { return choose_mix(in, *options); });
-  const QuantizePlan plan = about_the_model([&] { return plan_quantize(in, choices); });
+  QuantizePlan plan = about_the_model([&] { return plan_quantize(in, choices); });
   Output out;
   if (options->dry_run) {
     out.write(plan_text(plan, *choices.mix));
@@ -227,6 +292,7 @@ int run(const Command& self, std::span<const std::string> args) {
   }
 
   const BusyScope busy(interrupt);
+  CardMaker card(path, *options, plan, terminal, interrupt);
   ProgressLine line(terminal);
   bool planned = false;
   QuantizeFileOptions how;
@@ -240,6 +306,13 @@ int run(const Command& self, std::span<const std::string> args) {
     }
     line.update(progress);
   };
+  if (card.wanted()) {
+    how.finish_header = [&](const std::string& file, const std::vector<float>& errors,
+                            GgufHeader& header) {
+      line.finish();
+      card.fill(file, errors, header);
+    };
+  }
   const QuantizeResult result = [&] {
     try {
       return quantize_file(in, options->out, plan, how);
@@ -260,6 +333,7 @@ int run(const Command& self, std::span<const std::string> args) {
   write_stderr(fmt::format("{}: {}, {:.2f} bits per weight, {}\n", options->out,
                            format_bytes(static_cast<int64_t>(result.file_bytes)),
                            plan.bits_per_weight(), format_duration(line.seconds())));
+  if (card.wanted()) write_stderr(comparison_line(card.card().measured) + "\n");
   return 0;
 }
 

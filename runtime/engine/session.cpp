@@ -69,6 +69,7 @@ struct Session::Impl {
     const int64_t n = static_cast<int64_t>(ids.size());
     const int64_t n_logits = all_logits ? n : 1;
     have_logits = false;
+    workspace.observer = options.observer;
     workspace.reserve(engine->model(), engine->kernels(), team.size(), n, n_logits, 0);
     const bool partly = top_k > 0 && top_k <= HeadBounds::kMostTop && n_logits == 1;
     workspace.top_k = partly && head_rest == 0 ? top_k : 0;

@@ -114,7 +114,7 @@ class Pass {
                  int64_t& phase) noexcept {
     const Matrix* qkv[] = {&w[Role::attn_q], &w[Role::attn_k], &w[Role::attn_v]};
     norm_rows(thread, w.vector(Role::attn_norm), qkv);
-    rows_are_done();
+    inputs_are_done(thread, n_rows_, qkv);
     const Product products[] = {
         {qkv[0], ws_.q.data()}, {qkv[1], ws_.k.data()}, {qkv[2], ws_.v.data()}};
     matmul(thread, products, n_rows_, phase);
@@ -134,7 +134,7 @@ class Pass {
       }
       prepare(thread, t, n_rows_, attended, width, wo);
     }
-    rows_are_done();
+    inputs_are_done(thread, n_rows_, wo);
     const Product out[] = {{wo[0], ws_.branch.data()}};
     matmul(thread, out, n_rows_, phase);
     team_.barrier();
@@ -146,7 +146,7 @@ class Pass {
     // The rows of add_branch and norm_rows are the same thread's: no barrier between them.
     const Matrix* gate_up[] = {&w[Role::ffn_gate], &w[Role::ffn_up]};
     norm_rows(thread, w.vector(Role::ffn_norm), gate_up);
-    rows_are_done();
+    inputs_are_done(thread, n_rows_, gate_up);
     const Product products[] = {{gate_up[0], ws_.gate.data()}, {gate_up[1], ws_.up.data()}};
     matmul(thread, products, n_rows_, phase);
     team_.barrier();
@@ -158,7 +158,7 @@ class Pass {
                    spec.n_ff, gated);
       prepare(thread, t, n_rows_, gated, spec.n_ff, down);
     }
-    rows_are_done();
+    inputs_are_done(thread, n_rows_, down);
     const Product out[] = {{down[0], ws_.branch.data()}};
     matmul(thread, out, n_rows_, phase);
     team_.barrier();
@@ -179,7 +179,7 @@ class Pass {
       prepare(thread, s, n_logits, normed, n_embd, head);
     }
     if (thread == 0) write_hidden();
-    rows_are_done();
+    inputs_are_done(thread, n_logits, head);
     if (n_logits == 1 && can_bound_head()) return top_logits(thread, phase);
     const Product product[] = {{head[0], ws_.logits.data()}};
     if (n_logits > 0) matmul(thread, product, n_logits, phase);
@@ -273,6 +273,7 @@ class Pass {
   /// Row t of the `tokens` rows of a matmul's input, in every layout that one of the users wants.
   void prepare(int thread, int64_t t, int64_t tokens, const float* x, int64_t n,
                std::span<const Matrix* const> users) noexcept {
+    if (ws_.observer != nullptr && slot(thread, 0) == 0) ws_.observe_row(t, x, n);
     bool done[2] = {false, false};
     for (const Matrix* user : users) {
       const ActLayout layout = kernels_.act_layout(user->type);
@@ -542,6 +543,13 @@ class Pass {
   /// What threads did to their rows is about to be read by others.
   void rows_are_done() noexcept {
     if (!each_alone_) team_.barrier();
+  }
+  /// The same of the inputs of a matmul; an observer sees them, each thread shows some columns.
+  void inputs_are_done(int thread, int64_t n, std::span<const Matrix* const> users) noexcept {
+    rows_are_done();
+    if (ws_.observer == nullptr || slot(thread, 0) != 0) return;
+    const Range mine = rows_of(thread, users[0]->cols);
+    for (const Matrix* w : users) ws_.observe(*w, n, mine.begin, mine.end);
   }
   float* x_row(int thread, int64_t t) const noexcept {
     return ws_.x.data() + slot(thread, t) * config_.n_embd;

@@ -125,6 +125,7 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
   hidden.reserve(n_hidden * widths.embd);
   row_stride = align16(widths.input);
   row.reserve(n_threads * row_stride);
+  if (observer != nullptr) observed.reserve(n_rows * row_stride);
   attend_stride = attend_floats(model, kernels);
   attend.reserve(n_threads * attend_stride);
   cos_sin.resize(config.ropes.size());

@@ -1,10 +1,12 @@
 #pragma once
 // Scratch memory of one forward pass, reserved before it starts.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "runtime/model/buffer.h"
+#include "runtime/model/matmul_observer.h"
 #include "runtime/model/model.h"
 #include "runtime/threads/team.h"
 
@@ -76,6 +78,16 @@ struct Workspace {
   int64_t row_stride = 0;
   int64_t attend_stride = 0;
   int64_t n_splits = 0;  // that partials has room for, of each row
+
+  /// Set before reserve(): sees the inputs of all products. Not owned; nullptr: nobody does.
+  MatmulObserver* observer = nullptr;
+  Buffer<float> observed;  // [rows, row_stride]  the inputs of the product at hand
+  void observe_row(int64_t t, const float* input, int64_t n) noexcept {
+    std::copy(input, input + n, observed.data() + t * row_stride);
+  }
+  void observe(const Matrix& w, int64_t rows, int64_t begin, int64_t end) noexcept {
+    if (rows > 0) observer->input(w, {observed.data(), rows, row_stride}, begin, end);
+  }
 
   /// Before a forward, > 0: of a single row of logits only the so many largest are needed, and any
   /// other may be -infinity. At most HeadBounds::kMostTop.

@@ -90,6 +90,7 @@ constexpr QuantMix kMixes[] = {
     {"Q3_K_M", DType::Q3_K, 12, kQ3_K_M, kUnknown, kUnknown},
     {"Q3_K_L", DType::Q3_K, 13, kQ3_K_L, kUnknown, kUnknown},
     {"IQ4_XS", DType::IQ4_XS, 30, kIq4, kUnknown, kUnknown},
+    {"NF4", DType::NF4, static_cast<uint32_t>(DType::NF4), kPlain, kUnknown, kUnknown, true},
     {"Q4_0", DType::Q4_0, 2, kQ4_0, kUnknown, kUnknown},
     {"IQ4_NL", DType::IQ4_NL, 25, kIq4, kUnknown, kUnknown},
     {"Q4_K_S", DType::Q4_K, 14, kQ4_K_S, kUnknown, kUnknown},
@@ -119,8 +120,9 @@ struct Fallback {
   DType to;
 };
 constexpr Fallback kFallbacks[] = {
-    {DType::Q2_K, DType::Q4_0},     {DType::Q3_K, DType::Q4_0}, {DType::Q4_K, DType::Q5_0},
-    {DType::IQ4_XS, DType::IQ4_NL}, {DType::Q5_K, DType::Q5_1}, {DType::Q6_K, DType::Q8_0},
+    {DType::NF4, DType::Q4_0},  {DType::Q2_K, DType::Q4_0},     {DType::Q3_K, DType::Q4_0},
+    {DType::Q4_K, DType::Q5_0}, {DType::IQ4_XS, DType::IQ4_NL}, {DType::Q5_K, DType::Q5_1},
+    {DType::Q6_K, DType::Q8_0},
 };
 
 // Parts of names; the first that occurs says what a tensor is.

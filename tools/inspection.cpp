@@ -6,9 +6,11 @@
 
 #include <cstring>
 #include <map>
+#include <optional>
 
 #include "formats/io/error.h"
 #include "runtime/engine/engine.h"
+#include "tools/quality_card.h"
 #include "tools/quote_text.h"
 #include "tools/stats.h"
 
@@ -95,6 +97,29 @@ Json array_items(const MetaValue& value, size_t most) {
     items.push_back(number(value.item_type, bits));
   }
   return items;
+}
+
+/// What the file says about its own loss; null where it says nothing.
+Json quality_json(const Metadata& meta) {
+  std::optional<QualityCard> card;
+  try {
+    card = read_card(meta);
+  } catch (const Error&) {  // keys of other types: another program's
+  }
+  if (!card) return nullptr;
+  const ModelComparison& m = card->measured;
+  return {{"summary", comparison_line(m)},
+          {"source", card->source},
+          {"text", card->text_name},
+          {"text_hash", card->text_hash},
+          {"tokens", m.n_tokens},
+          {"kl_divergence", m.divergence},
+          {"kl_divergence_error", m.divergence_error},
+          {"kl_divergence_most", m.divergence_most},
+          {"same_top_token", m.same_top},
+          {"perplexity", m.other_perplexity},
+          {"source_perplexity", m.perplexity},
+          {"tensor_errors", card->tensor_errors}};
 }
 
 Json metadata_json(const Metadata& meta, size_t most_items) {
@@ -318,6 +343,7 @@ Json inspect_file(const TensorFile& file, const ModelOptions& model, const Conte
   } catch (const Error& e) {
     out["problem"] = e.message();
   }
+  out["quality"] = quality_json(meta);
   out["metadata"] = metadata_json(meta, most_items);
   out["tensors"] = tensors_json(file);
   return out;
@@ -341,6 +367,7 @@ std::string inspection_text(const Json& j) {
                                         type["type"].get<std::string>(), bytes_of(type["bytes"])));
   }
   if (runs) out += engine_text(j);
+  if (!j["quality"].is_null()) out += field("quality", j["quality"]["summary"].get<std::string>());
   for (const Json& warning : j["warnings"]) {
     out += field("warning", quote_text(warning.get<std::string>()));
   }

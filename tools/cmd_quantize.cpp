@@ -9,6 +9,7 @@
 #include "quant/codec.h"
 #include "runtime/convert/quantize_file.h"
 #include "runtime/engine/collect_imatrix.h"
+#include "runtime/engine/session.h"
 #include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/control_filter.h"
@@ -214,15 +215,20 @@ const QuantMix* choose_mix(const TensorFile& in, const QuantizeOptions& options)
 /// open meanwhile, in their files' own pages, which the system takes back when it needs them.
 class CardMaker {
  public:
-  /// Without a card if the source is no model that nibble runs; a line on stderr says so.
+  /// Without a card if the source is no model that nibble runs here; a line on stderr says so.
   CardMaker(const std::string& source, const QuantizeOptions& options, QuantizePlan& plan,
             const Terminal& terminal, Interrupt& interrupt)
       : terminal_(terminal), interrupt_(interrupt), n_threads_(options.n_threads) {
     if (!options.card) return;
     try {
       source_ = Engine::open(source, engine_options());
+      SessionOptions how;
+      how.n_ctx = CompareOptions().chunk_size;
+      how.n_threads = n_threads_;
+      const Session fits(source_, how);
     } catch (const Error& e) {
-      if (e.code() != ErrorCode::unsupported) rethrow_open_error(e);
+      if (e.code() == ErrorCode::cancelled) throw;
+      source_.reset();
       write_stderr(fmt::format("no quality card: {}\n", one_line(e.message())));
       return;
     }

@@ -60,9 +60,10 @@ RowError row_error(const float* x, const float* y, int64_t n) noexcept {
   double difference[4] = {};
   double square[4] = {};
   for (int64_t i = 0; i < n; ++i) {
-    const float d = x[i] - y[i];
-    difference[i % 4] += static_cast<double>(d * d);
-    square[i % 4] += static_cast<double>(x[i] * x[i]);
+    const double value = static_cast<double>(x[i]);
+    const double d = value - static_cast<double>(y[i]);
+    difference[i % 4] += d * d;
+    square[i % 4] += value * value;
   }
   return {(difference[0] + difference[1]) + (difference[2] + difference[3]),
           (square[0] + square[1]) + (square[2] + square[3])};
@@ -116,7 +117,7 @@ class Quantizer {
       finish_header();
       check_cancel();
     } catch (const Error& e) {
-      if (e.code() == ErrorCode::cancelled) writer_.keep();
+      if (e.code() == ErrorCode::cancelled || measuring_) writer_.keep();
       throw;
     }
     writer_.finish();
@@ -149,7 +150,10 @@ class Quantizer {
   void finish_header() {
     if (!options_.finish_header) return;
     GgufHeader header = plan_.header;
-    options_.finish_header(writer_.flushed_path(), result_.errors, header);
+    const std::string file = writer_.flushed_path();
+    measuring_ = true;
+    options_.finish_header(file, result_.errors, header);
+    measuring_ = false;
     writer_.replace_header(header);
   }
 
@@ -244,7 +248,10 @@ class Quantizer {
     search_row(to, x, importance_of(tensor, r), cols, out);
     dequantize_row(to, out, cols, y);
     if (!all_finite(y, cols)) return bad.found(r, FirstBadRow::result);
-    errors_[static_cast<size_t>(r - begin)] = row_error(x, y, cols);
+    const RowError error = row_error(x, y, cols);
+    // Worse than all zeros: a scale that its half-precision number could not hold.
+    if (error.difference > error.square) return bad.found(r, FirstBadRow::result);
+    errors_[static_cast<size_t>(r - begin)] = error;
   }
 
   void prepare_importance(const PlannedTensor& tensor) {
@@ -313,6 +320,7 @@ class Quantizer {
   const QuantizeFileOptions& options_;
   Team team_;
   GgufWriter writer_;
+  bool measuring_ = false;  // every tensor is written and a caller looks at them
   QuantizeProgress progress_;
   QuantizeResult result_;
   Buffer<float> rows_;             // [threads, 2, stride]

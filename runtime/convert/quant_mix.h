@@ -67,7 +67,7 @@ struct QuantMix {
   bool only_nibble = false;
 };
 
-/// Smallest files first.
+/// In the order of what they lose: the most first.
 std::span<const QuantMix> all_mixes() noexcept;
 /// By name in any case, or by the name that the ecosystem has for the medium one ("Q4_K": Q4_K_M);
 /// nullptr if there is none.

@@ -291,8 +291,12 @@ const QuantMix* best_mix_within(const TensorFile& in, const QuantizeChoices& cho
   for (const QuantMix& mix : all_mixes()) {
     QuantizeChoices with = choices;
     with.mix = &mix;
-    if (mix.loss < 0 || (best != nullptr && best->loss <= mix.loss)) continue;
-    if (plan_quantize(in, with).file_bytes <= most_bytes) best = &mix;
+    const QuantizePlan plan = plan_quantize(in, with);
+    // Another float type of the same size, or a larger one, wins nothing.
+    const bool gains = plan.bytes < plan.source_bytes ||
+                       std::none_of(plan.tensors.begin(), plan.tensors.end(),
+                                    [](const PlannedTensor& t) { return t.changes(); });
+    if (gains && plan.file_bytes <= most_bytes) best = &mix;
   }
   return best;
 }

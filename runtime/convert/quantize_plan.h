@@ -60,8 +60,9 @@ struct QuantizePlan {
 /// that nibble does not read is to be changed, or one it does not write is wanted), bad_file.
 QuantizePlan plan_quantize(const TensorFile& in, const QuantizeChoices& choices);
 
-/// The mix with the smallest measured loss, of those that give a file of at most so many bytes;
-/// choices.mix is ignored. nullptr if there is none.
+/// The last of the table, which loses least, of the mixes that make the file smaller than it is
+/// (or leave it as it is) and of at most so many bytes; choices.mix is ignored. nullptr if there is
+/// none.
 const QuantMix* best_mix_within(const TensorFile& in, const QuantizeChoices& choices,
                                 uint64_t most_bytes);
 

@@ -173,6 +173,26 @@ TEST_CASE("rows that do not divide get another type, which the plan says and str
                 "multiple of 256 columns for Q6_K, got 48");
 }
 
+TEST_CASE("the best mix within a size") {
+  const TempDir dir;
+  const auto best = [&](DType source, uint64_t bytes) -> std::string {
+    test::write_file(dir / "in", test::quantized_toy([&](std::string_view) { return source; }));
+    const QuantMix* mix = best_mix_within(open_tensor_file(dir / "in"), {}, bytes);
+    return mix == nullptr ? "none" : mix->name;
+  };
+  CHECK(best(DType::F32, UINT64_MAX) == "F32");
+  CHECK(best(DType::F16, UINT64_MAX) == "F16");
+  CHECK(best(DType::BF16, UINT64_MAX) != "F16");
+  CHECK(best(DType::F32, 100) == "none");
+  uint64_t q6 = 0;
+  {
+    test::write_file(dir / "in", test::quantized_toy(f32));
+    q6 = plan_quantize(open_tensor_file(dir / "in"), choose("Q6_K")).file_bytes;
+  }
+  CHECK(best(DType::F32, q6) == "Q6_K");
+  CHECK(best(DType::F32, q6 - 1) == "Q5_K_M");
+}
+
 TEST_CASE("plans that are refused") {
   const auto q8 = [](std::string_view) { return DType::Q8_0; };
   check_refused(test::quantized_toy(q8), choose("Q4_0"), ErrorCode::bad_argument,

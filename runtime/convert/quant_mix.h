@@ -59,7 +59,7 @@ struct QuantMix {
   uint32_t file_type;  // general.file_type
   /// The first rule that fits decides.
   std::span<const MixRule> rules;
-  /// Measured on SmolLM2-135M (docs/decisions/0022): bits per weight of the whole file, mean KL
+  /// Measured on SmolLM2-135M (docs/decisions/0022): bits per weight of all tensors, mean KL
   /// divergence to the F16 file, in nats; negative where nothing was measured.
   double bits_per_weight;
   double loss;

@@ -22,7 +22,8 @@ namespace {
 
 constexpr int64_t kSliceElements = 4 << 20;  // decoded and encoded between two writes
 constexpr int64_t kTileElements = 64 << 10;  // a thread's work between two looks at the token
-constexpr uint64_t kPiece = 4 << 20;         // copied between two looks at it
+constexpr double kLargestHalf = 65504;
+constexpr uint64_t kPiece = 4 << 20;  // copied between two looks at it
 
 /// What is wrong with a row, the first row counting.
 class FirstBadRow {
@@ -249,8 +250,9 @@ class Quantizer {
     dequantize_row(to, out, cols, y);
     if (!all_finite(y, cols)) return bad.found(r, FirstBadRow::result);
     const RowError error = row_error(x, y, cols);
-    // Worse than all zeros: a scale that its half-precision number could not hold.
-    if (error.difference > error.square) return bad.found(r, FirstBadRow::result);
+    // Half lost, and beyond what a half-precision scale can be: it stopped at its largest.
+    const bool stopped = error.square > kLargestHalf * kLargestHalf;
+    if (stopped && error.difference > error.square / 2) return bad.found(r, FirstBadRow::result);
     errors_[static_cast<size_t>(r - begin)] = error;
   }
 

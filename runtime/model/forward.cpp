@@ -359,6 +359,10 @@ class Pass {
     const SequenceState& sequence = *row(t).sequence;
     const KvLayout::Layer& at = sequence.layout().layers[layer];
     const KvType type = sequence.layout().type;
+    if (kv_rotates(type)) {
+      kernels_.rotate(q, n * group, spec.head_dim_k);
+      kernels_.rotate(k, n, spec.head_dim_k);
+    }
     const int64_t place_in_page = row(t).pos % kKvPageLen;
     std::byte* page = sequence.page_of(row(t).pos);
     for (int64_t i = 0; i < n; ++i) {

@@ -68,7 +68,8 @@ int64_t attend_scratch(int64_t rows, int64_t group, int64_t dim_k, int64_t dim_v
 
 // What a product reads and writes: c[q] [columns] = correction[q] * c[q] + sum over k < n of
 // a[q][k] * b[k] [columns], columns a multiple of kColumns. b is rows of W, b_stride bytes apart.
-// scales are those of block_scale(), where W has some.
+// scales are those of block_scale(), where W has some: the sum of each kKvBlock rows is taken times
+// theirs.
 struct SmallProduct {
   const float* const* a;
   const uint8_t* b;
@@ -87,32 +88,12 @@ constexpr int kVectors = simd::kTile > 1 && Q <= 3 && kKvPageLen >= 4 * kWide
                              ? 4
                              : static_cast<int>(kColumns / kWide);
 
-// V vectors from column `at` on, of queries q0 .. q0 + Q; kFresh starts from zero.
-template <class W, int Q, int V, bool kFresh>
-inline void multiply(const SmallProduct& m, int64_t q0, int64_t at) {
-  wf acc[Q][V];
-  float* c = m.c + q0 * m.c_stride + at;
-  for (int q = 0; q < Q; ++q) {
-    for (int v = 0; v < V; ++v) {
-      acc[q][v] = simd::wide_broadcast(0.0f);
-      if constexpr (!kFresh) {
-        acc[q][v] = simd::wide_mul(simd::wide_loadf(c + q * m.c_stride + v * kWide),
-                                   simd::wide_broadcast(m.correction[q0 + q]));
-      }
-    }
-  }
-  const float* in[Q];
-  for (int q = 0; q < Q; ++q) in[q] = m.a[q0 + q];
-  const uint8_t* b = m.b + at * W::kBytes;
-  wf scale[V];
-  const auto row = [&](int v) {
-    const wf y = W::load(b + v * kWide * W::kBytes);
-    return W::kScaled ? simd::wide_mul(y, scale[v]) : y;
-  };
-  for (int64_t k = 0; k < m.n; ++k, b += m.b_stride) {
-    if (W::kScaled && k % kKvBlock == 0) {
-      for (int v = 0; v < V; ++v) scale[v] = block_scale(m.scales + (at + v * kWide) * 2, k);
-    }
+// acc[q][v] += sum over begin <= k < end of in[q][k] * row k of b's vector v.
+template <class W, int Q, int V>
+[[gnu::always_inline]] inline void add_rows(const float* const (&in)[Q], int64_t begin, int64_t end,
+                                            const uint8_t* b, int64_t b_stride, wf (&acc)[Q][V]) {
+  b += begin * b_stride;
+  for (int64_t k = begin; k < end; ++k, b += b_stride) {
     // The fewer of the two stay in registers.
     if constexpr (Q < V) {
       wf x[Q];
@@ -120,14 +101,14 @@ inline void multiply(const SmallProduct& m, int64_t q0, int64_t at) {
       for (int q = 0; q < Q; ++q) x[q] = simd::wide_broadcast(in[q][k]);
 #pragma GCC unroll simd::kUnroll
       for (int v = 0; v < V; ++v) {
-        const wf y = row(v);
+        const wf y = W::load(b + v * kWide * W::kBytes);
 #pragma GCC unroll simd::kUnroll
         for (int q = 0; q < Q; ++q) acc[q][v] = simd::wide_fma(x[q], y, acc[q][v]);
       }
     } else {
       wf y[V];
 #pragma GCC unroll simd::kUnroll
-      for (int v = 0; v < V; ++v) y[v] = row(v);
+      for (int v = 0; v < V; ++v) y[v] = W::load(b + v * kWide * W::kBytes);
 #pragma GCC unroll simd::kUnroll
       for (int q = 0; q < Q; ++q) {
         const wf x = simd::wide_broadcast(in[q][k]);
@@ -136,9 +117,43 @@ inline void multiply(const SmallProduct& m, int64_t q0, int64_t at) {
       }
     }
   }
-  for (int q = 0; q < Q; ++q) {
-    for (int v = 0; v < V; ++v) simd::wide_storef(c + q * m.c_stride + v * kWide, acc[q][v]);
-  }
+}
+
+// V vectors from column `at` on, of queries q0 .. q0 + Q; kFresh starts from zero.
+template <class W, int Q, int V, bool kFresh>
+inline void multiply(const SmallProduct& m, int64_t q0, int64_t at) {
+  static_assert(kFresh || !W::kScaled);
+  wf acc[Q][V];
+  float* c = m.c + q0 * m.c_stride + at;
+  const float* in[Q];
+  for (int q = 0; q < Q; ++q) in[q] = m.a[q0 + q];
+  const uint8_t* b = m.b + at * W::kBytes;
+  const int64_t step = W::kScaled ? kKvBlock : m.n;
+  int64_t k = 0;
+  do {
+    for (int q = 0; q < Q; ++q) {
+      const float* sum = c + q * m.c_stride;
+      const wf by = simd::wide_broadcast(kFresh ? 0.0f : m.correction[q0 + q]);
+      for (int v = 0; v < V; ++v) {
+        acc[q][v] = kFresh ? by : simd::wide_mul(simd::wide_loadf(sum + v * kWide), by);
+      }
+    }
+    add_rows<W>(in, k, at_most(k + step, m.n), b, m.b_stride, acc);
+    for (int v = 0; v < V; ++v) {
+      wf scale = simd::wide_broadcast(1.0f);
+      if constexpr (W::kScaled) scale = block_scale(m.scales + (at + v * kWide) * 2, k);
+      for (int q = 0; q < Q; ++q) {
+        float* to = c + q * m.c_stride + v * kWide;
+        wf sum = acc[q][v];
+        if constexpr (W::kScaled) {
+          sum = k == 0 ? simd::wide_mul(sum, scale)
+                       : simd::wide_fma(sum, scale, simd::wide_loadf(to));
+        }
+        simd::wide_storef(to, sum);
+      }
+    }
+    k += step;
+  } while (k < m.n);
 }
 
 // All columns, as many at a time as suits.
@@ -187,10 +202,11 @@ inline void page_scores(const AttendArgs& a, const PageSpan& page, const AttendS
   const int64_t begin = page.lo / kColumns * kColumns;
   const int64_t end = (page.hi + kColumns - 1) / kColumns * kColumns;
   SmallProduct m = {q, nullptr, 0, nullptr, a.head_dim_k, 0, nullptr, kKvPageLen, nullptr};
+  const uint8_t* scales = page.keys + kv_codes_bytes(a.kv_type, a.head_dim_k);
   if (R::kDirect && queries < kManyQueries) {
     m.b = page.keys + begin * W::kBytes;
     m.b_stride = kKvPageLen * W::kBytes;
-    m.scales = page.keys + kv_codes_bytes(a.kv_type, a.head_dim_k) + begin * 2;
+    m.scales = scales + begin * 2;
     m.columns = end - begin;
     m.c = s.scores + begin;
     multiply_all<W, true>(m, queries);
@@ -201,8 +217,9 @@ inline void page_scores(const AttendArgs& a, const PageSpan& page, const AttendS
   m.columns = kColumns;
   for (int64_t p = begin; p < end; p += kColumns) {
     R::key_tile(a, page, p, s.tile);
+    m.scales = scales + p * 2;
     m.c = s.scores + p;
-    multiply_all<WideF32, true>(m, queries);
+    multiply_all<typename R::KeyTile, true>(m, queries);
   }
 }
 

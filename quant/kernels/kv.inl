@@ -240,8 +240,9 @@ struct WideI8 {
   static constexpr bool kScaled = false;
   static wf load(const uint8_t* p) { return simd::wide_int8s(reinterpret_cast<const int8_t*>(p)); }
 };
-// Still to be multiplied with the scales of their columns, one for kKvBlock rows.
-struct WideScaledI8 : WideI8 {
+// Sums over kKvBlock rows are still to be multiplied with the scales of their columns.
+template <class W>
+struct Scaled : W {
   static constexpr bool kScaled = true;
 };
 
@@ -278,10 +279,12 @@ struct PageSpan {
 };
 
 // How a type of slab is read. kDirect: products may take rows straight from the slab, as Key and
-// Value; kScaled: values are codes, and there is a scale for each position.
+// Value; KeyTile: what key_tile() makes; kScaled: values are codes, and there is a scale for each
+// position.
 template <class W>
 struct ReadElements {
   using Key = W;
+  using KeyTile = WideF32;
   using Value = W;
   static constexpr bool kDirect = true;
   static constexpr bool kScaled = false;
@@ -301,24 +304,24 @@ using ReadF32 = ReadElements<WideF32>;
 using ReadF16 = ReadElements<WideF16>;
 
 struct ReadQ8 : ReadElements<WideI8> {
-  using Key = WideScaledI8;
+  using Key = Scaled<WideI8>;
+  using KeyTile = Scaled<WideF32>;
   static constexpr bool kScaled = true;
-
-  static void key_tile(const AttendArgs& a, const PageSpan& page, int64_t p, float* tile) {
-    const uint8_t* scales = page.keys + kv_codes_bytes(KvType::q8, a.head_dim_k) + p * 2;
-    for (int64_t v = 0; v < kColumns; v += kWide) {
-      wf scale = simd::wide_broadcast(0.0f);
-      for (int64_t k = 0; k < a.head_dim_k; ++k) {
-        if (k % kKvBlock == 0) scale = block_scale(scales + v * 2, k);
-        const wf code = WideI8::load(page.keys + k * kKvPageLen + p + v);
-        simd::wide_storef(tile + k * kColumns + v, simd::wide_mul(code, scale));
-      }
-    }
-  }
 };
+
+// 8 bytes -> their low and their high halves.
+inline void split_nibbles(const uint8_t* bytes, int8_t* low, int8_t* high) {
+  constexpr uint64_t kLow = 0x0f0f0f0f0f0f0f0f;
+  uint64_t x;
+  std::memcpy(&x, bytes, sizeof(x));
+  const uint64_t halves[2] = {x & kLow, x >> 4 & kLow};
+  std::memcpy(low, halves, sizeof(x));
+  std::memcpy(high, halves + 1, sizeof(x));
+}
 
 struct ReadQ4 {
   using Key = WideF32;
+  using KeyTile = WideF32;
   using Value = WideF32;
   static constexpr bool kDirect = false;
   static constexpr bool kScaled = false;
@@ -331,9 +334,8 @@ struct ReadQ4 {
       const uint8_t* offset = scale + blocks * kKvPageLen * 2;
       const uint8_t* bytes = page.keys + row * kKvPageLen + p;
       int8_t codes[2][kColumns];
-      for (int64_t j = 0; j < kColumns; ++j) {
-        codes[0][j] = static_cast<int8_t>(bytes[j] & 15);
-        codes[1][j] = static_cast<int8_t>(bytes[j] >> 4);
+      for (int64_t j = 0; j < kColumns; j += 8) {
+        split_nibbles(bytes + j, codes[0] + j, codes[1] + j);
       }
       float* to = tile + (row / 8 * 16 + row % 8) * kColumns;
       for (int64_t v = 0; v < kColumns; v += kWide) {
@@ -363,10 +365,7 @@ struct ReadQ4 {
     for (int64_t p = page.lo; p < page.hi; ++p, tile += kColumns) {
       const uint8_t* bytes = page.values + p * stride + d / 2;
       for (int64_t j = 0; j < count; j += 8) {
-        for (int64_t i = 0; i < 8; ++i) {
-          codes[2 * j + i] = static_cast<int8_t>(bytes[j + i] & 15);
-          codes[2 * j + 8 + i] = static_cast<int8_t>(bytes[j + i] >> 4);
-        }
+        split_nibbles(bytes + j, codes + 2 * j, codes + 2 * j + 8);
       }
       const wf size = simd::wide_broadcast(scale[p]);
       const wf low = simd::wide_broadcast(offset[p]);

@@ -116,7 +116,8 @@ void declare(CommandLine& line, BenchOptions* out) {
   line.add({"-b,--batch-size", "N", "accepted for llama-bench's users; -ub decides",
             OptionGroup::performance,
             [=](Text flag, Text text) { int_value(flag, text, 1, 1 << 20, true); }});
-  line.add({"-ctk,--cache-type-k", "TYPE", "type of the cache, f16 or f32", OptionGroup::advanced,
+  line.add({"-ctk,--cache-type-k", "TYPE", "type of the cache, f16, f32, q8 or q4",
+            OptionGroup::advanced,
             [=](Text flag, Text text) { out->type_k = kv_type_value(flag, text); }});
   line.add({"-ctv,--cache-type-v", "TYPE", "the same; keys and values share one type",
             OptionGroup::advanced,
@@ -270,7 +271,7 @@ int run(const Command& self, std::span<const std::string> args) {
   setup.isa = model.engine->kernels().name;
   setup.cpu = read_cpu_name("/");
   setup.test_time = utc_now();
-  setup.kv_type = kv == KvType::f16 ? "f16" : "f32";
+  setup.kv_type = kv_type_text(kv);
   setup.model_bytes = static_cast<int64_t>(model.engine->file().file_bytes().size());
   setup.n_params = model.engine->n_params();
   setup.n_batch = options.n_ubatch;

@@ -40,7 +40,8 @@ struct KvName {
   KvType type;
   const char* name;
 };
-constexpr KvName kKvTypes[] = {{KvType::f16, "f16"}, {KvType::f32, "f32"}};
+constexpr KvName kKvTypes[] = {
+    {KvType::q8, "q8"}, {KvType::f16, "f16"}, {KvType::q4, "q4"}, {KvType::f32, "f32"}};
 
 /// The fastest of several calls that take `budget` seconds together, or of one longer one.
 template <class F>

@@ -96,7 +96,8 @@ void add_context_options(CommandLine& line, ContextOptions* out) {
               out->n_ubatch = int_value(flag, text, 1, kMaxBatch, true);
             }});
   line.add({"-ctk,--cache-type-k", "TYPE",
-            "type of the cache, f16 or f32; default that of the kernels", OptionGroup::advanced,
+            "type of the cache, f16, f32, q8 or q4; default q8, with --isa reference f32",
+            OptionGroup::advanced,
             [=](Text flag, Text text) { out->type_k = kv_type_value(flag, text); }});
   line.add({"-ctv,--cache-type-v", "TYPE", "the same; keys and values share one type",
             OptionGroup::advanced,

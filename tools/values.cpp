@@ -122,8 +122,23 @@ std::pair<int32_t, float> logit_bias_value(std::string_view flag, std::string_vi
 KvType kv_type_value(std::string_view flag, std::string_view text) {
   if (text == "f16" || text == "F16") return KvType::f16;
   if (text == "f32" || text == "F32") return KvType::f32;
-  usage_error(fmt::format("{}: expected f16 or f32, got '{}'", flag, text),
-              "other cache types are not there yet");
+  if (text == "q8" || text == "q8_0") return KvType::q8;
+  if (text == "q4" || text == "q4_0" || text == "q4_1") return KvType::q4;
+  usage_error(fmt::format("{}: expected f16, f32, q8 or q4, got '{}'", flag, text));
+}
+
+const char* kv_type_text(KvType type) {
+  switch (type) {
+    case KvType::f16:
+      return "f16";
+    case KvType::f32:
+      return "f32";
+    case KvType::q8:
+      return "q8";
+    case KvType::q4:
+      return "q4";
+  }
+  return "unknown";
 }
 
 }  // namespace nibble

@@ -32,6 +32,8 @@ std::vector<int64_t> int_list(std::string_view flag, std::string_view text, int6
                               int64_t high, bool units = false);
 /// "ID+BIAS", "ID-BIAS" (both as llama.cpp writes them), BIAS may be "inf".
 std::pair<int32_t, float> logit_bias_value(std::string_view flag, std::string_view text);
+/// "f16", "f32", "q8" or "q4"; also llama.cpp's names of types of these sizes.
 KvType kv_type_value(std::string_view flag, std::string_view text);
+const char* kv_type_text(KvType);
 
 }  // namespace nibble

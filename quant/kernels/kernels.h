@@ -8,6 +8,7 @@
 // of threads, any split of rows and tokens into calls, and any batch.
 #include <cstdint>
 
+#include "quant/kv_slab.h"
 #include "quant/packed.h"
 
 namespace nibble {
@@ -45,16 +46,6 @@ struct MatmulArgs {
 /// Tokens whose prepared inputs lie together: how a product's tokens may be divided.
 inline constexpr int64_t kPanelTokens = 64;
 
-/// Element type of keys and values in a SequenceState.
-enum class KvType : uint8_t { f16, f32 };
-
-constexpr int64_t kv_type_bytes(KvType t) {
-  return t == KvType::f16 ? 2 : 4;
-}
-
-/// Positions in one page of a SequenceState, and in one step of the attention reduction.
-inline constexpr int64_t kKvPageLen = 64;
-
 /// Positions whose attention is summed up on its own before it is merged with what was before.
 inline constexpr int64_t kSplitLen = 256;
 
@@ -62,10 +53,9 @@ inline constexpr int64_t kSplitLen = 256;
 inline constexpr int64_t kMostAttendQueries = 64;
 
 /// Attention of consecutive rows of one sequence, and of the query heads that share one key/value
-/// head. pages[p] covers positions p*kKvPageLen ...; its key slab starts k_offset bytes into the
-/// page, the value slab v_offset bytes: [head_dim_k, kKvPageLen], transposed, and [kKvPageLen,
-/// head_dim_v] of kv_type. The order of all sums depends on the positions alone: not on how many
-/// rows and heads share a call, nor on who does which split.
+/// head. pages[p] covers positions p*kKvPageLen ...; its key slab (quant/kv_slab.h) starts k_offset
+/// bytes into the page, the value slab v_offset bytes. The order of all sums depends on the
+/// positions alone: not on how many rows and heads share a call, nor on who does which split.
 struct AttendArgs {
   const float* q;  // [rows][group, head_dim_k], rows q_stride floats apart
   int64_t q_stride;
@@ -143,7 +133,9 @@ struct KernelTable {
   void (*scale)(float* x, int64_t n, float s) noexcept;
   /// x[i] = cap * tanh(x[i] / cap)
   void (*softcap)(float* x, int64_t n, float cap) noexcept;
-  /// Stores one key [n] or value [n] into its place of a slab (AttendArgs).
+  /// Rotates each head for types of keys that want it (kv_rotates). x [heads, head_dim]
+  void (*rotate)(float* x, int64_t heads, int64_t head_dim) noexcept;
+  /// Stores one key [n] or value [n] into its place of a slab.
   void (*store_key)(KvType, const float* x, int64_t n, void* slab, int64_t slot) noexcept;
   void (*store_value)(KvType, const float* x, int64_t n, void* slab, int64_t slot) noexcept;
   /// scratch is attend_scratch() floats, not shared between threads.

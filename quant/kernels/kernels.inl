@@ -8,6 +8,7 @@
 //   matmul.inl     packed weights x int8 inputs; matmul_float.inl: float weights x float inputs
 //   together.inl   several tokens at once; included by the tables that can
 //   bounds.inl     what part of an output head's weights says of its results
+//   kv.inl         keys and values, to and from their slabs
 //   attend.inl     attention over the pages of a sequence
 //   peak.inl       the multipliers alone, as a bound for matmul
 //   search.inl     the scales for which encoded weights lose least; search_super.inl: in blocks of
@@ -31,7 +32,7 @@ constexpr KernelTable make_table(const char* name, const char* description,
       .description = description,
       .supported = supported,
       .proof = proof,
-      .default_kv = KvType::f16,
+      .default_kv = KvType::q8,
       .takes_packed = true,
       .act_layout = act_layout,
       .act_bytes = act_bytes,
@@ -46,6 +47,7 @@ constexpr KernelTable make_table(const char* name, const char* description,
       .add = add,
       .scale = scale,
       .softcap = softcap,
+      .rotate = rotate,
       .store_key = store_key,
       .store_value = store_value,
       .attend = attend,

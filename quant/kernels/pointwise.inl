@@ -42,9 +42,10 @@ inline float sum_lanes(vf v) {
 inline float highest_lane(vf v) {
   float x[kLanes];
   simd::store(x, v);
-  float highest = x[0];
-  for (float lane : x) highest = lane > highest ? lane : highest;
-  return highest;
+  for (int64_t n = kLanes / 2; n > 0; n /= 2) {
+    for (int64_t i = 0; i < n; ++i) x[i] = x[i] > x[i + n] ? x[i] : x[i + n];
+  }
+  return x[0];
 }
 
 // e^x for -87.3 <= x <= 88.3, which x is limited to; 0 below. Cody-Waite reduction to |r| <=

@@ -2,6 +2,8 @@
 // It is the oracle of all other tables, and a table itself, so any model runs end to end on it
 // (--isa reference). Activations stay float32 and weights are decoded exactly, so its only rounding
 // is that of the results.
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -131,36 +133,194 @@ void softcap(float* x, int64_t n, float cap) noexcept {
   for (int64_t i = 0; i < n; ++i) x[i] = static_cast<float>(capped(static_cast<double>(x[i]), cap));
 }
 
-void store_item(KvType type, float x, void* slab, int64_t at) {
-  if (type == KvType::f32) {
-    static_cast<float*>(slab)[at] = x;
-  } else {
-    quantize_row(DType::F16, &x, 1, static_cast<uint16_t*>(slab) + at);
+// Parts of a head times H / sqrt(n), H[i][j] = -1 or 1 as the number of bits that i and j share is
+// odd or even.
+void rotate(float* x, int64_t heads, int64_t head_dim) noexcept {
+  for (int64_t h = 0; h < heads; ++h) {
+    for (int64_t rest = head_dim; rest > 0;) {
+      const int64_t n = kv_rotated_part(rest);
+      double sum[kKvBlock] = {};
+      for (int64_t i = 0; i < n; ++i) {
+        for (int64_t j = 0; j < n; ++j) {
+          const auto v = static_cast<double>(x[j]);
+          sum[i] += std::popcount(static_cast<uint64_t>(i & j)) % 2 == 0 ? v : -v;
+        }
+      }
+      for (int64_t i = 0; i < n; ++i) {
+        x[i] = static_cast<float>(sum[i] / std::sqrt(static_cast<double>(n)));
+      }
+      x += n;
+      rest -= n;
+    }
+  }
+}
+
+// One position's dimensions in a slab: codes `step` apart from `first` on.
+struct Place {
+  bool key;
+  KvType type;
+  int64_t n;
+  int64_t slot;
+  int64_t first;
+  int64_t step;
+
+  static Place of_key(KvType type, int64_t n, int64_t slot) {
+    return {true, type, n, slot, slot, kKvPageLen};
+  }
+  static Place of_value(KvType type, int64_t n, int64_t slot) {
+    return {false, type, n, slot, slot * (type == KvType::q4 ? kv_nibble_row(n) : n), 1};
+  }
+  int64_t element(int64_t i) const { return first + i * step; }
+  /// Of dimension i's block.
+  int64_t block(int64_t i) const { return i / kKvBlock * kKvPageLen + slot; }
+  template <class T>
+  T* factors(uint8_t* slab) const {
+    return reinterpret_cast<T*>(slab + kv_codes_bytes(type, n));
+  }
+  template <class T>
+  const T* factors(const uint8_t* slab) const {
+    return reinterpret_cast<const T*>(slab + kv_codes_bytes(type, n));
+  }
+};
+
+constexpr float kRounder = 12582912.0f;  // 1.5 * 2^23: rounds to the nearest, ties to even
+int32_t rounded(float x) {
+  return static_cast<int32_t>(block::float_bits(x + kRounder) - block::float_bits(kRounder));
+}
+
+// The largest |x|, infinity and NaN above all; below 2^-100 nothing.
+float peak_of(const float* x, int64_t n) {
+  uint32_t bits = 0;
+  for (int64_t i = 0; i < n; ++i) bits = std::max(bits, block::float_bits(x[i]) & 0x7fffffff);
+  return bits < 27u << 23 ? 0.0f : block::float_from_bits(bits);
+}
+
+float inverse_of(float x) {
+  return x == 0.0f ? 0.0f : 1.0f / x;
+}
+
+// Half precision ends at 65504; what is finite stays finite.
+uint16_t finite_half(float x) {
+  return block::float_to_half(std::isfinite(x) ? std::clamp(x, -65504.0f, 65504.0f) : x);
+}
+
+void store_key_q8(const float* x, uint8_t* slab, const Place& at) {
+  for (int64_t b = 0; b < at.n; b += kKvBlock) {
+    const int64_t end = std::min(at.n, b + kKvBlock);
+    const uint16_t scale = finite_half(peak_of(x + b, end - b) / 127.0f);
+    at.factors<uint16_t>(slab)[at.block(b)] = scale;
+    const float inverse = inverse_of(block::half_to_float(scale));
+    for (int64_t i = b; i < end; ++i) {
+      const float code = std::min(127.0f, std::max(-127.0f, x[i] * inverse));
+      slab[at.element(i)] = static_cast<uint8_t>(rounded(code));
+    }
+  }
+}
+
+void store_value_q8(const float* x, uint8_t* slab, const Place& at) {
+  const float peak = peak_of(x, at.n);
+  const float inverse = peak == 0.0f ? 0.0f : 127.0f / peak;
+  for (int64_t i = 0; i < at.n; ++i) {
+    slab[at.element(i)] = static_cast<uint8_t>(rounded(x[i] * inverse));
+  }
+  at.factors<float>(slab)[at.slot] = peak / 127.0f;
+}
+
+void store_q4(const float* x, uint8_t* slab, const Place& at) {
+  const int64_t n = at.n;
+  uint16_t* scales = at.factors<uint16_t>(slab);
+  uint16_t* offsets = scales + kv_blocks(n) * kKvPageLen;
+  for (int64_t i = 0; i < kv_nibble_row(n); ++i) slab[at.element(i)] = 0;
+  for (int64_t b = 0; b < n; b += kKvBlock) {
+    const int64_t end = std::min(n, b + kKvBlock);
+    const auto [low, high] = std::minmax_element(x + b, x + end);
+    const uint16_t scale = finite_half((*high * 0.5f - *low * 0.5f + 0.0f) / 7.5f);
+    const uint16_t offset = finite_half(*low + 0.0f);
+    const float inverse = inverse_of(block::half_to_float(scale));
+    for (int64_t i = b; i < (end + 15) / 16 * 16; ++i) {
+      const float v = (x[std::min(i, n - 1)] - block::half_to_float(offset)) * inverse;
+      const int32_t code = rounded(std::min(15.0f, std::max(0.0f, v)));
+      uint8_t& byte = slab[at.element(i / 16 * 8 + i % 8)];
+      byte = static_cast<uint8_t>(byte | code << (i % 16 < 8 ? 0 : 4));
+    }
+    scales[at.block(b)] = scale;
+    offsets[at.block(b)] = offset;
+  }
+}
+
+void store_head(const float* x, void* slab, const Place& at) {
+  auto* bytes = static_cast<uint8_t*>(slab);
+  switch (at.type) {
+    case KvType::f32:
+      for (int64_t i = 0; i < at.n; ++i) static_cast<float*>(slab)[at.element(i)] = x[i];
+      break;
+    case KvType::f16:
+      for (int64_t i = 0; i < at.n; ++i) {
+        static_cast<uint16_t*>(slab)[at.element(i)] = finite_half(x[i]);
+      }
+      break;
+    case KvType::q8:
+      return at.key ? store_key_q8(x, bytes, at) : store_value_q8(x, bytes, at);
+    case KvType::q4:
+      return store_q4(x, bytes, at);
   }
 }
 
 void store_key(KvType type, const float* x, int64_t n, void* slab, int64_t slot) noexcept {
-  for (int64_t i = 0; i < n; ++i) store_item(type, x[i], slab, i * kKvPageLen + slot);
+  store_head(x, slab, Place::of_key(type, n, slot));
 }
 
 void store_value(KvType type, const float* x, int64_t n, void* slab, int64_t slot) noexcept {
-  for (int64_t i = 0; i < n; ++i) store_item(type, x[i], slab, slot * n + i);
+  store_head(x, slab, Place::of_value(type, n, slot));
 }
 
-// Element `at` of the slab of the page that holds pos.
-double load_item(const AttendArgs& a, int64_t pos, int64_t slab, int64_t at) {
-  const auto* p = static_cast<const uint8_t*>(a.pages[pos / kKvPageLen]) + slab;
-  const float x = a.kv_type == KvType::f32
-                      ? reinterpret_cast<const float*>(p)[at]
-                      : block::half_to_float(reinterpret_cast<const uint16_t*>(p)[at]);
+double load_q8(const uint8_t* slab, const Place& at, int64_t i) {
+  const float scale = at.key ? block::half_to_float(at.factors<uint16_t>(slab)[at.block(i)])
+                             : at.factors<float>(slab)[at.slot];
+  return static_cast<double>(scale) * static_cast<int8_t>(slab[at.element(i)]);
+}
+
+double load_q4(const uint8_t* slab, const Place& at, int64_t i) {
+  const uint16_t* scale = at.factors<uint16_t>(slab) + at.block(i);
+  const int byte = slab[at.element(i / 16 * 8 + i % 8)];
+  const int code = i % 16 < 8 ? byte & 15 : byte >> 4;
+  return static_cast<double>(block::half_to_float(*scale)) * code +
+         static_cast<double>(block::half_to_float(scale[kv_blocks(at.n) * kKvPageLen]));
+}
+
+// Dimension i of what is stored at a place.
+double load_item(const void* page, int64_t offset, const Place& at, int64_t i) {
+  const auto* slab = static_cast<const uint8_t*>(page) + offset;
+  float x = 0;
+  switch (at.type) {
+    case KvType::q8:
+      return load_q8(slab, at, i);
+    case KvType::q4:
+      return load_q4(slab, at, i);
+    case KvType::f16:
+      x = block::half_to_float(reinterpret_cast<const uint16_t*>(slab)[at.element(i)]);
+      break;
+    case KvType::f32:
+      x = reinterpret_cast<const float*>(slab)[at.element(i)];
+      break;
+  }
   return static_cast<double>(x);
+}
+
+double key_item(const AttendArgs& a, int64_t pos, int64_t d) {
+  return load_item(a.pages[pos / kKvPageLen], a.k_offset,
+                   Place::of_key(a.kv_type, a.head_dim_k, pos % kKvPageLen), d);
+}
+
+double value_item(const AttendArgs& a, int64_t pos, int64_t d) {
+  return load_item(a.pages[pos / kKvPageLen], a.v_offset,
+                   Place::of_value(a.kv_type, a.head_dim_v, pos % kKvPageLen), d);
 }
 
 double score(const AttendArgs& a, const float* q, int64_t pos) {
   double sum = 0;
   for (int64_t d = 0; d < a.head_dim_k; ++d) {
-    sum += static_cast<double>(q[d]) *
-           load_item(a, pos, a.k_offset, d * kKvPageLen + pos % kKvPageLen);
+    sum += static_cast<double>(q[d]) * key_item(a, pos, d);
   }
   return capped(sum * static_cast<double>(a.scale), a.softcap);
 }
@@ -190,7 +350,7 @@ void attend_values(const AttendArgs& a, const float* q, int64_t begin, int64_t e
       const double weight = std::exp(scores[p - begin] - peak);
       total += weight;
       for (int64_t i = 0; i < n; ++i) {
-        sum[i] += weight * load_item(a, p, a.v_offset, p % kKvPageLen * a.head_dim_v + d0 + i);
+        sum[i] += weight * value_item(a, p, d0 + i);
       }
     }
     begin = stop;
@@ -249,6 +409,7 @@ constinit const KernelTable kernels_reference = {
     .add = add,
     .scale = scale,
     .softcap = softcap,
+    .rotate = rotate,
     .store_key = store_key,
     .store_value = store_value,
     .attend = attend,

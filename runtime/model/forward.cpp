@@ -11,11 +11,9 @@
 #include <limits>
 
 #include "runtime/model/head_bounds.h"
-
 #include "runtime/threads/float_environment.h"
 
 namespace nibble {
-
 namespace {
 
 // Weight rows of one unit of matmul work: many for panels of tokens, so that their inputs stay in
@@ -25,6 +23,7 @@ constexpr int64_t kManyRows = 128;
 constexpr int64_t kFewRows = 32;
 constexpr int64_t kManyTokens = 16;
 constexpr int64_t kUnitsPerThread = 4;
+constexpr int64_t kSplitRun = 2;  // splits of a row's attention that one thread takes at a time
 
 struct Tiling {
   int64_t rows;    // of one tile
@@ -360,6 +359,10 @@ class Pass {
     const SequenceState& sequence = *row(t).sequence;
     const KvLayout::Layer& at = sequence.layout().layers[layer];
     const KvType type = sequence.layout().type;
+    if (kv_rotates(type)) {
+      kernels_.rotate(q, n * group, spec.head_dim_k);
+      kernels_.rotate(k, n, spec.head_dim_k);
+    }
     const int64_t place_in_page = row(t).pos % kKvPageLen;
     std::byte* page = sequence.page_of(row(t).pos);
     for (int64_t i = 0; i < n; ++i) {
@@ -388,17 +391,22 @@ class Pass {
     int64_t first;
     int64_t count;
   };
-  static int64_t slices(const LayerSpec& spec) noexcept {
-    return (spec.n_head / spec.n_head_kv + kAttendQueries - 1) / kAttendQueries;
+  /// Heads of one unit: as many as share a key/value head, fewer where a thread would get none.
+  int64_t heads_together(const LayerSpec& spec) const noexcept {
+    const int64_t group = spec.n_head / spec.n_head_kv;
+    const int64_t units = attend_tiles(spec) * spec.n_head_kv;
+    const int64_t parts = divides_attention() ? 1 : (team_.size() + units - 1) / units;
+    return std::clamp<int64_t>(group / parts, 1, kAttendQueries);
   }
-  static int64_t head_units(const LayerSpec& spec) noexcept {
-    return spec.n_head_kv * slices(spec);
+  int64_t slices(const LayerSpec& spec) const noexcept {
+    return (spec.n_head / spec.n_head_kv - 1) / heads_together(spec) + 1;
   }
-  static Heads heads_of(const LayerSpec& spec, int64_t unit) noexcept {
+  int64_t head_units(const LayerSpec& spec) const noexcept { return spec.n_head_kv * slices(spec); }
+  Heads heads_of(const LayerSpec& spec, int64_t unit) const noexcept {
     const int64_t group = spec.n_head / spec.n_head_kv;
     const int64_t kv = unit / slices(spec);
-    const int64_t skipped = unit % slices(spec) * kAttendQueries;
-    return {kv, kv * group + skipped, std::min(group - skipped, kAttendQueries)};
+    const int64_t skipped = unit % slices(spec) * heads_together(spec);
+    return {kv, kv * group + skipped, std::min(group - skipped, heads_together(spec))};
   }
 
   AttendArgs attend_args(size_t layer, const LayerSpec& spec, int64_t t, Heads heads) noexcept {
@@ -441,20 +449,24 @@ class Pass {
            (t * spec.n_head + heads.first) * ws_.n_splits * (spec.head_dim_v + 2);
   }
 
-  /// Units of (row, heads, split).
+  /// Units of (row, heads, run of splits): a kernel asks for the page behind that it works on.
   void attend_splits(int thread, size_t layer, const LayerSpec& spec,
                      TileCounter& counter) noexcept {
-    const int64_t n_units = n_rows_ * head_units(spec) * ws_.n_splits;
+    const int64_t runs = (ws_.n_splits + kSplitRun - 1) / kSplitRun;
+    const int64_t n_units = n_rows_ * head_units(spec) * runs;
     float* scratch = ws_.attend.data() + thread * ws_.attend_stride;
     for (int64_t unit = counter.next(); unit < n_units; unit = counter.next()) {
       if (cancelled()) return;
-      const int64_t split = unit % ws_.n_splits;
-      const Heads heads = heads_of(spec, unit / ws_.n_splits % head_units(spec));
-      const int64_t t = unit / ws_.n_splits / head_units(spec);
+      const Heads heads = heads_of(spec, unit / runs % head_units(spec));
+      const int64_t t = unit / runs / head_units(spec);
       const Range needed = splits(spec, t);
-      if (split < needed.begin || split >= needed.end) continue;
-      float* to = partials(spec, t, heads) + split * heads.count * (spec.head_dim_v + 2);
-      kernels_.attend_partial(attend_args(layer, spec, t, heads), split, to, scratch);
+      const int64_t first = unit % runs * kSplitRun;
+      const int64_t end = std::min(first + kSplitRun, needed.end);
+      const AttendArgs args = attend_args(layer, spec, t, heads);
+      for (int64_t split = std::max(first, needed.begin); split < end; ++split) {
+        float* to = partials(spec, t, heads) + split * heads.count * (spec.head_dim_v + 2);
+        kernels_.attend_partial(args, split, to, scratch);
+      }
     }
   }
 
@@ -473,6 +485,9 @@ class Pass {
     }
   }
 
+  int64_t attend_tiles(const LayerSpec& spec) const noexcept {
+    return (n_rows_ - 1) / attend_rows(spec.n_head / spec.n_head_kv) + 1;
+  }
   Range attend_tile(int64_t tile, int64_t tile_rows) const noexcept {
     return {tile * tile_rows, std::min((tile + 1) * tile_rows, n_rows_)};
   }
@@ -482,8 +497,7 @@ class Pass {
     TileCounter& counter = ws_.counters[static_cast<size_t>(phase++)];
     if (divides_attention()) return attend_splits(thread, layer, spec, counter);
     const int64_t tile_rows = attend_rows(spec.n_head / spec.n_head_kv);
-    const int64_t n_tiles = (n_rows_ + tile_rows - 1) / tile_rows;
-    const int64_t n_units = n_tiles * head_units(spec);
+    const int64_t n_tiles = attend_tiles(spec), n_units = n_tiles * head_units(spec);
     float* scratch = ws_.attend.data() + thread * ws_.attend_stride;
     for (int64_t unit = counter.next(); unit < n_units; unit = counter.next()) {
       const Range tile = attend_tile(n_tiles - 1 - unit / head_units(spec), tile_rows);

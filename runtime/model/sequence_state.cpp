@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::align_val_t kPageAlign{64};
 
-int64_t align64(int64_t bytes) {
-  return (bytes + 63) / 64 * 64;
-}
-
 std::shared_ptr<std::byte> new_page(int64_t bytes) {
   void* memory = ::operator new(static_cast<size_t>(bytes), kPageAlign, std::nothrow);
   if (memory == nullptr) {
@@ -31,12 +27,11 @@ std::shared_ptr<std::byte> new_page(int64_t bytes) {
 KvLayout KvLayout::of(const ModelConfig& config, KvType type) {
   KvLayout layout;
   layout.type = type;
-  const int64_t item = kv_type_bytes(type);
   int64_t at = 0;
   for (const LayerSpec& s : config.layers) {
     Layer layer;
-    layer.k_head = align64(kKvPageLen * s.head_dim_k * item);
-    layer.v_head = align64(kKvPageLen * s.head_dim_v * item);
+    layer.k_head = kv_key_bytes(type, s.head_dim_k);
+    layer.v_head = kv_value_bytes(type, s.head_dim_v);
     layer.k_offset = at;
     layer.v_offset = at + s.n_head_kv * layer.k_head;
     at = layer.v_offset + s.n_head_kv * layer.v_head;

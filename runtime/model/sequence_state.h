@@ -1,8 +1,8 @@
 #pragma once
 // What a model remembers of one sequence: keys and values of every layer, in pages of kKvPageLen
 // positions. Pages are reference-counted: forked sequences share them until one of them writes.
-// A page holds, layer after layer, one slab a key/value head:
-//   K [n_head_kv][head_dim_k][kKvPageLen], transposed  V [n_head_kv][kKvPageLen][head_dim_v]
+// A page holds, layer after layer, one slab (quant/kv_slab.h) a key/value head: keys [n_head_kv],
+// then values [n_head_kv].
 #include <cstddef>
 #include <cstdint>
 #include <memory>

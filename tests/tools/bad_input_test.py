@@ -108,7 +108,7 @@ class BadCommandLines(ToolTest):
         (["run", M, "x", "-ub", "0"], "0"),
         (["run", M, "x", "-s", "abc"], "abc"),
         (["run", M, "x", "--isa", "mmx"], "mmx"),
-        (["run", M, "x", "-ctk", "q4_0"], "q4_0"),
+        (["run", M, "x", "-ctk", "q5_0"], "q5_0"),
         (["run", M, "x", "-ctk", "f16", "-ctv", "f32"], "-ctv"),
         (["run", M, "x", "--samplers", "top_k,tempo"], "tempo"),
         (["run", M, "x", "--logit-bias", "5"], "5"),

@@ -1,6 +1,7 @@
 // Same request, same bits: whatever the number of threads, the split of a prompt into batches, the
 // reuse of a prefix, a fork, and company in the batch.
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "runtime/engine/session.h"
@@ -25,8 +26,10 @@ std::vector<int32_t> prompt_of(const Engine& engine, size_t n) {
 }
 
 std::vector<float> logits_of(const std::shared_ptr<const Engine>& engine,
-                             const std::vector<int32_t>& ids, int n_threads, int64_t n_batch) {
+                             const std::vector<int32_t>& ids, int n_threads, int64_t n_batch,
+                             std::optional<KvType> kv_type = std::nullopt) {
   SessionOptions options;
+  options.kv_type = kv_type;
   options.n_ctx = 2048;
   options.n_threads = n_threads;
   options.n_batch = n_batch;
@@ -107,6 +110,27 @@ TEST_CASE("same bits: SmolLM2", "[model]") {
 }
 TEST_CASE("same bits: Gemma 3", "[model]") {
   check_model(test::kGemma3);
+}
+
+TEST_CASE("same bits for every type of keys and values", "[model]") {
+  NIBBLE_MODEL_OR_SKIP(path, test::kSmolLM2);
+  const std::shared_ptr<const Engine> engine = Engine::open(path);
+  const std::vector<int32_t> ids = prompt_of(*engine, 290);
+  for (const KvType type : {KvType::f16, KvType::f32, KvType::q8, KvType::q4}) {
+    INFO("type " << static_cast<int>(type));
+    const std::vector<float> want = logits_of(engine, ids, 1, 512, type);
+    CHECK(same_bits(want, logits_of(engine, ids, 2, 37, type)));
+    CHECK(same_bits(want, logits_of(engine, ids, 3, 1, type)));
+    SessionOptions options;
+    options.n_ctx = 512;
+    options.kv_type = type;
+    Session session(engine, options);
+    session.sync(std::vector<int32_t>(ids.begin(), ids.begin() + 100));
+    Session forked = session.fork();
+    for (const int32_t other : {5, 6, 7}) session.append(other);
+    forked.sync(ids);
+    CHECK(same_bits(want, forked.logits()));
+  }
 }
 
 TEST_CASE("logits from a row on are those of all rows", "[model]") {

@@ -31,9 +31,9 @@ std::vector<int32_t> toy_prompt(size_t n) {
 
 /// Logits of all positions of a prompt in batches of n_batch rows.
 std::vector<float> toy_logits(const Model& model, const KernelTable& kernels,
-                              const std::vector<int32_t>& ids, size_t n_batch, int n_threads) {
-  SequenceState state(
-      std::make_shared<const KvLayout>(KvLayout::of(model.config, kernels.default_kv)));
+                              const std::vector<int32_t>& ids, size_t n_batch, int n_threads,
+                              KvType type) {
+  SequenceState state(std::make_shared<const KvLayout>(KvLayout::of(model.config, type)));
   Team team(n_threads);
   Workspace ws;
   std::vector<float> all;
@@ -54,6 +54,15 @@ std::vector<float> toy_logits(const Model& model, const KernelTable& kernels,
   return all;
 }
 
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  REQUIRE(a.size() == b.size());
+  double worst = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    worst = std::max(worst, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+  }
+  return worst;
+}
+
 }  // namespace
 
 TEST_CASE("every architecture runs on every kernel table as on the reference") {
@@ -66,20 +75,19 @@ TEST_CASE("every architecture runs on every kernel table as on the reference") {
     const TensorFile file = open_tensor_memory(bytes_of(bytes), "toy.gguf");
     const Model model = load_model(file);
     const std::vector<int32_t> ids = toy_prompt(150);
-    const std::vector<float> want = toy_logits(model, reference, ids, 150, 1);
+    const std::vector<float> want = toy_logits(model, reference, ids, 150, 1, KvType::f32);
     for (int i = 0; i < count; ++i) {
       if (!tables[i]->supported()) continue;
-      INFO(tables[i]->name);
-      const std::vector<float> got = toy_logits(model, *tables[i], ids, 150, 1);
-      // F32 weights; keys and values are F16 (2^-11 relative) in SIMD tables, logits are O(1).
-      double worst = 0;
-      for (size_t k = 0; k < want.size(); ++k) {
-        worst =
-            std::max(worst, std::abs(static_cast<double>(want[k]) - static_cast<double>(got[k])));
+      for (const KvType type : {KvType::f32, KvType::f16, KvType::q8, KvType::q4}) {
+        INFO(tables[i]->name << ", keys and values of type " << static_cast<int>(type));
+        const std::vector<float> got = toy_logits(model, *tables[i], ids, 150, 1, type);
+        // F32 weights; keys and values are F16 (within 2^-12) and logits O(1); q8 is within 1/254
+        // of the largest of a head, 16 times as much. q4 is too coarse for these tiny heads.
+        const double bound = type == KvType::q8 ? 16 * 0.02 : 0.02;
+        if (type != KvType::q4) CHECK(largest_difference(want, got) < bound);
+        CHECK(got == toy_logits(model, *tables[i], ids, 7, 3, type));
+        CHECK(got == toy_logits(model, *tables[i], ids, 1, 2, type));
       }
-      CHECK(worst < 0.02);
-      CHECK(got == toy_logits(model, *tables[i], ids, 7, 3));
-      CHECK(got == toy_logits(model, *tables[i], ids, 1, 2));
     }
   }
 }
@@ -98,16 +106,16 @@ TEST_CASE("more heads on one key/value head than a call attends for") {
   for (int i = 0; i < count; ++i) {
     if (!tables[i]->supported() || !tables[i]->takes_packed) continue;
     INFO(tables[i]->name);
-    const std::vector<float> got = toy_logits(model, *tables[i], ids, 270, 1);
-    CHECK(got == toy_logits(model, *tables[i], ids, 7, 3));
-    CHECK(got == toy_logits(model, *tables[i], ids, 1, 2));
+    const KvType type = tables[i]->default_kv;
+    const std::vector<float> got = toy_logits(model, *tables[i], ids, 270, 1, type);
+    CHECK(got == toy_logits(model, *tables[i], ids, 7, 3, type));
+    CHECK(got == toy_logits(model, *tables[i], ids, 1, 2, type));
   }
   const std::vector<int32_t> few(ids.begin(), ids.begin() + 20);
-  const std::vector<float> want = toy_logits(model, *kernels_named("reference"), few, 20, 1);
-  const std::vector<float> got = toy_logits(model, *best_kernels(), few, 20, 1);
-  for (size_t k = 0; k < want.size(); ++k) {
-    REQUIRE(std::abs(static_cast<double>(want[k]) - static_cast<double>(got[k])) < 0.02);
-  }
+  const KernelTable& reference = *kernels_named("reference");
+  const std::vector<float> want = toy_logits(model, reference, few, 20, 1, KvType::f32);
+  const std::vector<float> got = toy_logits(model, *best_kernels(), few, 20, 1, KvType::f16);
+  CHECK(largest_difference(want, got) < 0.02);
 }
 
 TEST_CASE("a hyperparameter that is absent, of another type or out of range is an error or runs") {
@@ -182,7 +190,7 @@ TEST_CASE("a hyperparameter that is absent, of another type or out of range is a
           const TensorFile file = open_tensor_memory(bytes_of(bytes), "toy.gguf");
           const Model model = load_model(file);
           const std::vector<float> logits =
-              toy_logits(model, *best_kernels(), toy_prompt(70), 70, 1);
+              toy_logits(model, *best_kernels(), toy_prompt(70), 70, 1, KvType::f16);
           CHECK(logits.size() == static_cast<size_t>(70 * model.config.n_vocab));
           ++runs;
         } catch (const Error& e) {
@@ -289,7 +297,7 @@ TEST_CASE("a rope scaling that nibble does not know is refused, linear is comput
     }
     const auto logits_of = [](const std::string& bytes) {
       const TensorFile file = open_tensor_memory(bytes_of(bytes), "m.gguf");
-      return toy_logits(load_model(file), *best_kernels(), toy_prompt(20), 20, 1);
+      return toy_logits(load_model(file), *best_kernels(), toy_prompt(20), 20, 1, KvType::f16);
     };
     const std::vector<float> plain = logits_of(toy_model(name));
     CHECK(logits_of(toy_model(name, {}, scaled("linear", 1))) == plain);
@@ -303,7 +311,7 @@ TEST_CASE("a cancel that is taken back half-way never passes for a finished forw
   const Model model = load_model(file);
   const KernelTable& kernels = *best_kernels();
   const std::vector<int32_t> ids = toy_prompt(64);
-  const std::vector<float> want = toy_logits(model, kernels, ids, 64, 2);
+  const std::vector<float> want = toy_logits(model, kernels, ids, 64, 2, kernels.default_kv);
   CancelToken cancel;
   std::atomic<bool> done{false};
   std::thread waverer([&] {

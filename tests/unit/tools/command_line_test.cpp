@@ -98,8 +98,8 @@ TEST_CASE("wrong values are refused by name") {
   CHECK(refused({"--samplers", "top_k,tmp"}).first.find("'tmp'") != std::string::npos);
   CHECK(refused({"--overflow", "maybe"}).first ==
         "--overflow: expected drop or error, got 'maybe'");
-  CHECK(refused({"-ctk", "f16", "-ctv", "q4_0"}).first ==
-        "--cache-type-v: expected f16 or f32, got 'q4_0'");
+  CHECK(refused({"-ctk", "f16", "-ctv", "q5_1"}).first ==
+        "--cache-type-v: expected f16, f32, q8 or q4, got 'q5_1'");
   CHECK(refused({"a", "b", "c"}).first == "nibble test: unexpected argument 'c'");
 }
 

@@ -56,7 +56,7 @@ TEST_CASE("messages name the option, the range and what was given") {
   CHECK(usage_message([] { float_value("--temp", "hot", 0, 100); }) ==
         "--temp: expected a number from 0 to 100, got 'hot'");
   CHECK(usage_message([] { kv_type_value("-ctk", "q9"); }) ==
-        "-ctk: expected f16 or f32, got 'q9'");
+        "-ctk: expected f16, f32, q8 or q4, got 'q9'");
 }
 
 TEST_CASE("a bound that is itself excluded") {

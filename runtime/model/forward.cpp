@@ -11,31 +11,13 @@
 #include <limits>
 
 #include "runtime/model/head_bounds.h"
+#include "runtime/model/tiling.h"
 #include "runtime/threads/float_environment.h"
 
 namespace nibble {
 namespace {
 
-// Weight rows of one unit of matmul work: many for panels of tokens, so that their inputs stay in
-// the cache for all of them; fewer where the threads could not share the work evenly; few for one
-// token, where a unit is as long as its weights take to read.
-constexpr int64_t kManyRows = 128;
-constexpr int64_t kFewRows = 32;
-constexpr int64_t kManyTokens = 16;
-constexpr int64_t kUnitsPerThread = 4;
 constexpr int64_t kSplitRun = 2;  // splits of a row's attention that one thread takes at a time
-
-struct Tiling {
-  int64_t rows;    // of one tile
-  int64_t panels;  // of tokens
-  int64_t tiles(const Matrix& w) const noexcept { return (w.rows + rows - 1) / rows * panels; }
-};
-
-/// One matrix of a phase: out [rows of the batch, w.rows].
-struct Product {
-  const Matrix* w;
-  float* out;
-};
 
 struct Range {
   int64_t begin;
@@ -282,20 +264,11 @@ class Pass {
     }
   }
 
-  Tiling tiling_of(std::span<const Product> products, int64_t tokens) const noexcept {
-    const int64_t panels = (tokens + kPanelTokens - 1) / kPanelTokens;
-    if (tokens < kManyTokens) return {kFewRows, panels};
-    int64_t rows = 0;
-    for (const Product& p : products) rows += p.w->rows;
-    const int64_t even = rows * panels / (kUnitsPerThread * team_.size()) / kFewRows * kFewRows;
-    return {std::clamp(even, kFewRows, kManyRows), panels};
-  }
-
   /// out [tokens, w.rows] for every product; tiles go to whoever is free.
   void matmul(int thread, std::span<const Product> products, int64_t tokens,
               int64_t& phase) noexcept {
     TileCounter& counter = ws_.counters[static_cast<size_t>(phase++)];
-    const Tiling tiling = tiling_of(products, tokens);
+    const Tiling tiling = Tiling::of(products, tokens, team_.size());
     int64_t n_tiles = 0;
     for (const Product& p : products) n_tiles += tiling.tiles(*p.w);
     for (int64_t tile = counter.next(); tile < n_tiles; tile = counter.next()) {

@@ -2,9 +2,9 @@
 // How a tensor's numbers lie in a file, by its type id: as rows of blocks under the ecosystem's ids
 // (dtype.h), or packed (packed.h) under ids of nibble's own. docs/format.md is normative.
 //
-// A packed type's id is kPackedIds plus the lower 12 bits of the id of the type that was packed (all
-// of it for the ecosystem's types), plus kOrderedIds for ordered planes, so every type with a recipe
-// has its row without being named here.
+// A packed type's id is kPackedIds plus the lower 12 bits of the id of the type that was packed
+// (all of it for the ecosystem's types), plus kOrderedIds for ordered planes, so every type with a
+// recipe has its row without being named here.
 #include <cstdint>
 #include <optional>
 

@@ -36,7 +36,7 @@ static constexpr float kNF4Levels[16] = {
 
 // The levels as kernels of int8 products have them: kNF4Levels[q] * kNF4Unit, rounded. The unit is
 // the one whose rounding adds least to the error of normal weights: 0.27 % of NF4's own
-// (docs/decisions/0014-nf4.md).
+// (docs/decisions/0020-nf4.md).
 static constexpr int8_t kNF4Values[16] = {-124, -86, -65, -49, -35, -23, -11, 0,
                                           10,   20,  31,  42,  55,  70,  90,  124};
 static constexpr float kNF4Unit = 124.125f;

@@ -73,12 +73,47 @@ struct Row {
   float unit;               // of the importance
 };
 
-// Groups from column `col` on, of which n are there; the others are zero.
+// Eight rows of eight floats, kStride apart, as columns: three rounds of shuffles.
+template <int kStride>
+[[gnu::always_inline]] inline void transpose(const float* from, float (*to)[kGroups]) {
+  using Eight = float __attribute__((vector_size(32)));
+  Eight a[8];
+  Eight b[8];
+  for (int i = 0; i < 8; ++i) std::memcpy(&a[i], from + i * kStride, sizeof(Eight));
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = __builtin_shufflevector(a[i], a[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    b[i + 1] = __builtin_shufflevector(a[i], a[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int k = 0; k < 2; ++k) {
+      a[i + 2 * k] = __builtin_shufflevector(b[i + k], b[i + k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      a[i + 2 * k + 1] =
+          __builtin_shufflevector(b[i + k], b[i + k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    b[i] = __builtin_shufflevector(a[i], a[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    b[i + 4] = __builtin_shufflevector(a[i], a[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+  for (int i = 0; i < 8; ++i) std::memcpy(to[i], &b[i], sizeof(Eight));
+}
+
+// n groups of x side by side; the others are zero.
+template <int kN>
+inline void interleave(const float* x, int64_t n, float (*to)[kGroups]) {
+  if (n == kGroups) {
+    for (int i = 0; i < kN; i += 8) transpose<kN>(x + i, to + i);
+    return;
+  }
+  for (int64_t g = 0; g < kGroups; ++g) {
+    for (int i = 0; i < kN; ++i) to[i][g] = g < n ? x[g * kN + i] : 0.0f;
+  }
+}
+
+// Groups from column `col` on, of which n are there.
 template <int kN>
 inline void load_groups(const Row& row, int64_t col, int64_t n, GroupTile<kN>& t) {
-  for (int64_t g = 0; g < kGroups; ++g) {
-    for (int i = 0; i < kN; ++i) t.x[i][g] = g < n ? row.x[col + g * kN + i] : 0.0f;
-  }
+  interleave<kN>(row.x + col, n, t.x);
   vf sum = simd::zero();
   for (int i = 0; i < kN; ++i) {
     const vf x = clamped(simd::load(t.x[i]), -kLargestWeight, kLargestWeight);
@@ -89,11 +124,7 @@ inline void load_groups(const Row& row, int64_t col, int64_t n, GroupTile<kN>& t
   for (int i = 0; i < kN; ++i) simd::store(t.w[i], size_of(simd::load(t.x[i])) + mean);
   if (row.importance == nullptr) return;
   alignas(64) float importance[kN][kGroups];
-  for (int64_t g = 0; g < kGroups; ++g) {
-    for (int i = 0; i < kN; ++i) {
-      importance[i][g] = g < n ? row.importance[col + g * kN + i] : 0.0f;
-    }
-  }
+  interleave<kN>(row.importance + col, n, importance);
   for (int i = 0; i < kN; ++i) {
     const vf own = simd::max(simd::load(importance[i]) * all(row.unit), all(kLeastImportance));
     simd::store(t.w[i], simd::load(t.w[i]) * own);
@@ -116,7 +147,11 @@ inline vf extremes(const GroupTile<kN>& t) {
 
 // ---- what codes stand for ----
 
-// Integers around zero. kTries: where the search puts the largest weight.
+// kTries: where the search puts the largest weight. The first kQuick suffice where all weights
+// count about the same; where some hardly count, the best scale may lose the largest weight
+// altogether.
+
+// Integers around zero.
 template <int kLeast, int kMost>
 struct Integers {
   static constexpr float kPlain = kLeast;  // where quantize_row puts it
@@ -129,8 +164,9 @@ struct Integers {
 };
 
 struct ValuesQ4_0 : Integers<-8, 7> {
-  static constexpr float kTries[] = {-7.3f, -7.7f, -8.1f, -8.5f, -9.0f, -9.6f,
-                                     6.4f,  6.8f,  7.2f,  7.6f,  8.1f,  8.7f};
+  static constexpr float kTries[] = {-7.4f, -8.0f, -8.6f, -9.3f,  6.6f, 7.2f, 7.8f, 8.5f,
+                                     -7.1f, -7.7f, -8.3f, -10.3f, 6.2f, 6.9f, 7.5f, 9.4f};
+  static constexpr int kQuick = 8;
   static constexpr int kBias = 8;
 };
 struct ValuesQ5_0 : Integers<-16, 15> {
@@ -213,20 +249,20 @@ inline void try_scales(const GroupTile<kN>& t, const vf (&inverse)[kAtOnce], Fou
 }
 
 template <class Values, int kN>
-inline vf search_scale(const GroupTile<kN>& t) {
-  constexpr int kTurns = 2;
-  constexpr int kCount = sizeof(Values::kTries) / sizeof(Values::kTries[0]);
-  static_assert(kCount % 2 == 0);
+inline vf search_scale(const Row& row, const GroupTile<kN>& t) {
+  int count = sizeof(Values::kTries) / sizeof(Values::kTries[0]);
+  static_assert(sizeof(Values::kTries) / sizeof(Values::kTries[0]) % 2 == 0);
+  if constexpr (requires { Values::kQuick; }) {
+    if (row.importance == nullptr) count = Values::kQuick;
+  }
   const vf one = inverse_of(extremes(t));
   Found found;
-  for (int i = 0; i < kCount; i += 2) {
+  for (int i = 0; i < count; i += 2) {
     const vf inverse[] = {one * all(Values::kTries[i]), one * all(Values::kTries[i + 1])};
     try_scales<Values>(t, inverse, found);
   }
-  for (int i = 0; i < kTurns; ++i) {
-    const vf inverse[] = {inverse_of(found.scale)};
-    try_scales<Values>(t, inverse, found);
-  }
+  const vf again[] = {inverse_of(found.scale)};
+  try_scales<Values>(t, again, found);
   return found.scale;
 }
 
@@ -300,7 +336,7 @@ void search_scales(const Row& row, int64_t cols, uint8_t* out) {
     uint16_t d[kGroups];
     vf scale = to_half(extremes(t) / all(Values::kPlain), d);
     vf least = loss<Values>(t, scale);
-    take_better<Values>(t, to_half(search_scale<Values>(t), d), scale, least);
+    take_better<Values>(t, to_half(search_scale<Values>(row, t), d), scale, least);
     simd::store_f16(d, scale);
     CodeWords<kN> words;
     put_codes<Values>(t, scale, words);

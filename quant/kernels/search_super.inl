@@ -137,7 +137,7 @@ void search_super_scales(const Row& row, int64_t cols, uint8_t* out) {
     whole_scales<kLeast, kMost>(wanted, best);
     improve_scales<Values, kLeast, kMost, 0>(t, best);
     Scales<kTiles> s;
-    for (int k = 0; k < kTiles; ++k) wanted[k] = search_scale<Values>(t.tile[k]);
+    for (int k = 0; k < kTiles; ++k) wanted[k] = search_scale<Values>(row, t.tile[k]);
     whole_scales<kLeast, kMost>(wanted, s);
     for (int turn = 0; turn <= kFactorTurns; ++turn) {
       if (turn > 0) fit_factor<Values>(t, s);

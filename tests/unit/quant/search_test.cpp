@@ -36,7 +36,7 @@ std::vector<float> decoded(DType type, const std::vector<uint8_t>& row, size_t c
   return out;
 }
 
-// The mean magnitude of each block's or group's weights: what search.h adds to each weight's own.
+// Weights that share a scale: search.h adds their mean magnitude to each weight's own.
 int64_t group_length(DType type) {
   switch (type) {
     case DType::Q2_K:
@@ -208,7 +208,7 @@ void check_near_best(Level level, int levels, double share) {
 }
 
 TEST_CASE("the scale that is found is nearly the best there is", "[search]") {
-  // The share is what a search over a few tries gives up; the README of quality is decision 0014.
+  // What a search over a few tries may give up: docs/decisions/0021-encoder-search.md.
   check_near_best<block::Q4_0>([](int k) { return k - 8.0; }, 16, 1.05);
   check_near_best<block::NF4>([](int k) { return static_cast<double>(block::kNF4Levels[k]); }, 16,
                               1.05);

@@ -26,7 +26,7 @@ constexpr int64_t kGroups = simd::kLanes;  // fitted side by side
 constexpr float kLargestWeight = 0x1p28f;
 // What a weight counts at least, as a share of the row's largest, so that sums are never zero.
 constexpr float kLeastImportance = 1e-9f;
-constexpr float kLargestHalf = 65504.0f;
+constexpr float kLargestFactor = 65504.0f;
 
 inline vf all(float x) {
   return simd::broadcast(x);
@@ -55,7 +55,7 @@ inline vf inverse_of(vf d) {
 }
 // d as it is stored, and its bits.
 inline vf to_half(vf d, uint16_t* bits) {
-  simd::store_f16(bits, clamped(d, -kLargestHalf, kLargestHalf));
+  simd::store_f16(bits, clamped(d, -kLargestFactor, kLargestFactor));
   return simd::load_f16(bits);
 }
 

@@ -38,7 +38,9 @@ inline float lane_sum(vf v) {
 }
 
 inline float stored_half(float x) {
-  const float limited = x < -kLargestHalf ? -kLargestHalf : x > kLargestHalf ? kLargestHalf : x;
+  const float limited = x < -kLargestFactor  ? -kLargestFactor
+                        : x > kLargestFactor ? kLargestFactor
+                                             : x;
   return block::half_to_float(block::float_to_half(limited));
 }
 

@@ -54,8 +54,15 @@ TEST_CASE("the independent reader of NF4 refuses what it cannot read") {
   CHECK(run("/nonexistent", "NF4").status == 1);
   const test::TempDir dir;
   const std::string whole = test::read_file(kFixture);
-  for (size_t cut = 0; cut < whole.size(); cut += whole.size() / 40) {
+  const TensorFile file = open_tensor_file(kFixture);
+  const TensorInfo* info = file.find("NF4");
+  REQUIRE(info != nullptr);
+  const auto end = static_cast<size_t>(info->offset + info->bytes);
+  for (size_t cut = 0; cut < end; cut += end / 40) {
     test::write_file(dir / "cut.gguf", whole.substr(0, cut));
+    INFO(cut << " of " << end);
     CHECK(run(dir / "cut.gguf", "NF4").status == 1);
   }
+  test::write_file(dir / "cut.gguf", whole.substr(0, end - 1));
+  CHECK(run(dir / "cut.gguf", "NF4").status == 1);
 }

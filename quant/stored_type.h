@@ -2,8 +2,9 @@
 // How a tensor's numbers lie in a file, by its type id: as rows of blocks under the ecosystem's ids
 // (dtype.h), or packed (packed.h) under ids of nibble's own. docs/format.md is normative.
 //
-// A packed type's id is kPackedIds plus the id of the type that was packed, plus kOrderedIds for
-// ordered planes, so every type with a recipe has its row without being named here.
+// A packed type's id is kPackedIds plus the lower 12 bits of the id of the type that was packed
+// (all of it for the ecosystem's types), plus kOrderedIds for ordered planes, so every type with a
+// recipe has its row without being named here.
 #include <cstdint>
 #include <optional>
 
@@ -42,7 +43,7 @@ std::optional<StoredType> find_stored_type(uint32_t id) noexcept;
 constexpr uint32_t stored_type_id(const StoredType& t) noexcept {
   const auto id = static_cast<uint32_t>(t.type);
   if (!t.packed) return id;
-  return kPackedIds + (t.form == PackForm::ordered ? kOrderedIds : 0) + id;
+  return kPackedIds + (t.form == PackForm::ordered ? kOrderedIds : 0) + id % kOrderedIds;
 }
 
 }  // namespace nibble

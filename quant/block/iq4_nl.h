@@ -6,6 +6,7 @@
 //        2..17  qs  byte i: weight i in bits 0-3, weight i + 16 in bits 4-7
 //
 // weight = d * kIQ4Values[q]
+#include "quant/block/encode.h"
 #include "quant/block/half.h"
 #include "quant/dtype.h"
 
@@ -29,6 +30,17 @@ static inline void to_float(const IQ4_NL& b, float* out) noexcept {
   for (int i = 0; i < 16; ++i) {
     out[i] = d * static_cast<float>(kIQ4Values[b.qs[i] & 15]);
     out[i + 16] = d * static_cast<float>(kIQ4Values[b.qs[i] >> 4]);
+  }
+}
+
+/// The weight of the largest magnitude becomes the least value, so its sign decides the scale's.
+static inline void from_float(const float* x, IQ4_NL& b) noexcept {
+  b.d = float_to_half(extreme_of(x, 32) / static_cast<float>(kIQ4Values[0]));
+  const float inverse = inverse_scale(half_to_float(b.d));
+  for (int i = 0; i < 16; ++i) {
+    const int low = nearest_level(kIQ4Values, x[i] * inverse);
+    const int high = nearest_level(kIQ4Values, x[i + 16] * inverse);
+    b.qs[i] = static_cast<uint8_t>(low | high << 4);
   }
 }
 

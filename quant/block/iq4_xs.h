@@ -9,6 +9,7 @@
 //        4-7
 //
 // weight = d * (scale - 32) * kIQ4Values[q]
+#include "quant/block/encode.h"
 #include "quant/block/half.h"
 #include "quant/block/iq4_nl.h"
 #include "quant/dtype.h"
@@ -40,6 +41,29 @@ static inline void to_float(const IQ4_XS& b, float* out) noexcept {
     for (int i = 0; i < 16; ++i) {
       out[32 * g + i] = scale * static_cast<float>(kIQ4Values[qs[i] & 15]);
       out[32 * g + 16 + i] = scale * static_cast<float>(kIQ4Values[qs[i] >> 4]);
+    }
+  }
+}
+
+static inline void put_scale(IQ4_XS& b, int g, int scale) noexcept {
+  b.scales_l[g / 2] = static_cast<uint8_t>(b.scales_l[g / 2] | (scale & 15) << 4 * (g % 2));
+  b.scales_h = static_cast<uint16_t>(b.scales_h | scale >> 4 << 2 * g);
+}
+
+static inline void from_float(const float* x, IQ4_XS& b) noexcept {
+  float wanted[8];
+  for (int g = 0; g < 8; ++g) {
+    wanted[g] = extreme_of(x + 32 * g, 32) / static_cast<float>(kIQ4Values[0]);
+  }
+  const GroupScales<8> s = group_scales<8>(wanted, -32, 31);
+  b = {};
+  b.d = s.d;
+  for (int g = 0; g < 8; ++g) {
+    put_scale(b, g, s.scale[g] + 32);
+    for (int i = 0; i < 16; ++i) {
+      const int low = nearest_level(kIQ4Values, x[32 * g + i] * s.inverse[g]);
+      const int high = nearest_level(kIQ4Values, x[32 * g + 16 + i] * s.inverse[g]);
+      b.qs[16 * g + i] = static_cast<uint8_t>(low | high << 4);
     }
   }
 }

@@ -20,4 +20,16 @@ static inline KScale k_scale(const uint8_t* packed, int g) noexcept {
   return {(packed[4 + g] & 15) | packed[g - 4] >> 6 << 4, packed[4 + g] >> 4 | packed[g] >> 6 << 4};
 }
 
+/// Into packed [12], which was zero there.
+static inline void put_k_scale(uint8_t* packed, int g, KScale s) noexcept {
+  if (g < 4) {
+    packed[g] = static_cast<uint8_t>(packed[g] | s.scale);
+    packed[4 + g] = static_cast<uint8_t>(packed[4 + g] | s.minimum);
+  } else {
+    packed[4 + g] = static_cast<uint8_t>((s.scale & 15) | (s.minimum & 15) << 4);
+    packed[g - 4] = static_cast<uint8_t>(packed[g - 4] | s.scale >> 4 << 6);
+    packed[g] = static_cast<uint8_t>(packed[g] | s.minimum >> 4 << 6);
+  }
+}
+
 }  // namespace nibble::block

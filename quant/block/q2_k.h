@@ -8,6 +8,7 @@
 //       82..83   dmin    half-precision factor of the minima
 //
 // weight = d * scale * q - dmin * minimum
+#include "quant/block/encode.h"
 #include "quant/block/half.h"
 #include "quant/dtype.h"
 
@@ -35,6 +36,21 @@ static inline void to_float(const Q2_K& b, float* out) noexcept {
     const int shift = 2 * (g % 8 / 2);
     for (int i = 0; i < 16; ++i) {
       out[16 * g + i] = scale * static_cast<float>(qs[i] >> shift & 3) - minimum;
+    }
+  }
+}
+
+static inline void from_float(const float* x, Q2_K& b) noexcept {
+  const GroupRanges<16> r = group_ranges<16>(x, 16, 3, 15);
+  b = {};
+  b.d = r.d;
+  b.dmin = r.dmin;
+  for (int g = 0; g < 16; ++g) {
+    b.scales[g] = static_cast<uint8_t>(r.scale[g] | r.minimum[g] << 4);
+    for (int i = 0; i < 16; ++i) {
+      const int q = nearest_code((x[16 * g + i] + r.offset[g]) * r.inverse[g], 0, 3);
+      uint8_t& byte = b.qs[32 * (g / 8) + 16 * (g % 2) + i];
+      byte = static_cast<uint8_t>(byte | q << 2 * (g % 8 / 2));
     }
   }
 }

@@ -9,6 +9,7 @@
 //      108..109   d       half-precision factor of the scales
 //
 // weight = d * (scale - 32) * (q - 4)
+#include "quant/block/encode.h"
 #include "quant/block/half.h"
 #include "quant/dtype.h"
 
@@ -43,6 +44,31 @@ static inline void to_float(const Q3_K& b, float* out) noexcept {
     for (int i = 0; i < 16; ++i) {
       const int q = (qs[i] >> shift & 3) | (hmask[i] >> (g / 2) & 1) << 2;
       out[16 * g + i] = scale * static_cast<float>(q - 4);
+    }
+  }
+}
+
+static inline void put_scale(Q3_K& b, int g, int scale) noexcept {
+  uint8_t& low = b.scales[g % 8];
+  uint8_t& high = b.scales[8 + g % 4];
+  low = static_cast<uint8_t>(low | (scale & 15) << 4 * (g / 8));
+  high = static_cast<uint8_t>(high | scale >> 4 << 2 * (g / 4));
+}
+
+static inline void from_float(const float* x, Q3_K& b) noexcept {
+  float wanted[16];
+  for (int g = 0; g < 16; ++g) wanted[g] = extreme_of(x + 16 * g, 16) / -4.0f;
+  const GroupScales<16> s = group_scales<16>(wanted, -32, 31);
+  b = {};
+  b.d = s.d;
+  for (int g = 0; g < 16; ++g) {
+    put_scale(b, g, s.scale[g] + 32);
+    for (int i = 0; i < 16; ++i) {
+      const int q = nearest_code(x[16 * g + i] * s.inverse[g], -4, 3) + 4;
+      uint8_t& low = b.qs[32 * (g / 8) + 16 * (g % 2) + i];
+      uint8_t& high = b.hmask[16 * (g % 2) + i];
+      low = static_cast<uint8_t>(low | (q & 3) << 2 * (g % 8 / 2));
+      high = static_cast<uint8_t>(high | q >> 2 << g / 2);
     }
   }
 }

@@ -31,11 +31,7 @@ static inline void to_float(const Q4_0& b, float* out) noexcept {
 
 /// The weight of the largest magnitude becomes code 0, so its sign decides the scale's.
 static inline void from_float(const float* x, Q4_0& b) noexcept {
-  float extreme = x[0];
-  for (int i = 1; i < 32; ++i) {
-    if (magnitude(x[i]) > magnitude(extreme)) extreme = x[i];
-  }
-  const float d = extreme / -8.0f;
+  const float d = extreme_of(x, 32) / -8.0f;
   const float inverse = inverse_scale(d);
   b.d = float_to_half(d);
   for (int i = 0; i < 16; ++i) {

@@ -9,6 +9,7 @@
 //                         weight 64h + 32 + l: bits 4-7 of the same byte   (l < 32, h < 4)
 //
 // weight = d * scale * q - dmin * minimum
+#include "quant/block/encode.h"
 #include "quant/block/half.h"
 #include "quant/block/k_scale.h"
 #include "quant/dtype.h"
@@ -38,6 +39,21 @@ static inline void to_float(const Q4_K& b, float* out) noexcept {
     const int shift = 4 * (g % 2);
     for (int i = 0; i < 32; ++i) {
       out[32 * g + i] = scale * static_cast<float>(qs[i] >> shift & 15) - minimum;
+    }
+  }
+}
+
+static inline void from_float(const float* x, Q4_K& b) noexcept {
+  const GroupRanges<8> r = group_ranges<8>(x, 32, 15, 63);
+  b = {};
+  b.d = r.d;
+  b.dmin = r.dmin;
+  for (int g = 0; g < 8; ++g) {
+    put_k_scale(b.scales, g, {r.scale[g], r.minimum[g]});
+    for (int i = 0; i < 32; ++i) {
+      const int q = nearest_code((x[32 * g + i] + r.offset[g]) * r.inverse[g], 0, 15);
+      uint8_t& byte = b.qs[32 * (g / 2) + i];
+      byte = static_cast<uint8_t>(byte | q << 4 * (g % 2));
     }
   }
 }

@@ -6,6 +6,7 @@
 //        6..21  qs  byte i: bits 0-3 of weight i in bits 0-3, of weight i + 16 in bits 4-7
 //
 // weight = d * (q - 16)
+#include "quant/block/encode.h"
 #include "quant/block/half.h"
 #include "quant/dtype.h"
 
@@ -32,6 +33,21 @@ static inline void to_float(const Q5_0& b, float* out) noexcept {
     out[i] = d * static_cast<float>(q0 - 16);
     out[i + 16] = d * static_cast<float>(q1 - 16);
   }
+}
+
+/// The weight of the largest magnitude becomes code 0, so its sign decides the scale's.
+static inline void from_float(const float* x, Q5_0& b) noexcept {
+  const float d = extreme_of(x, 32) / -16.0f;
+  const float inverse = inverse_scale(d);
+  b.d = float_to_half(d);
+  uint32_t high = 0;
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t q0 = truncate_code(x[i] * inverse + 16.5f, 31);
+    const uint32_t q1 = truncate_code(x[i + 16] * inverse + 16.5f, 31);
+    b.qs[i] = static_cast<uint8_t>((q0 & 15) | (q1 & 15) << 4);
+    high |= q0 >> 4 << i | q1 >> 4 << (i + 16);
+  }
+  std::memcpy(b.qh, &high, sizeof high);
 }
 
 }  // namespace nibble::block

@@ -7,6 +7,7 @@
 //        8..23  qs  byte i: bits 0-3 of weight i in bits 0-3, of weight i + 16 in bits 4-7
 //
 // weight = d * q + m
+#include "quant/block/encode.h"
 #include "quant/block/half.h"
 #include "quant/dtype.h"
 
@@ -35,6 +36,27 @@ static inline void to_float(const Q5_1& b, float* out) noexcept {
     out[i] = d * static_cast<float>(q0) + m;
     out[i + 16] = d * static_cast<float>(q1) + m;
   }
+}
+
+static inline void from_float(const float* x, Q5_1& b) noexcept {
+  float least = x[0];
+  float most = x[0];
+  for (int i = 1; i < 32; ++i) {
+    if (x[i] < least) least = x[i];
+    if (x[i] > most) most = x[i];
+  }
+  const float d = (most - least) / 31.0f;
+  const float inverse = inverse_scale(d);
+  b.d = float_to_half(d);
+  b.m = float_to_half(least);
+  uint32_t high = 0;
+  for (int i = 0; i < 16; ++i) {
+    const uint32_t q0 = truncate_code((x[i] - least) * inverse + 0.5f, 31);
+    const uint32_t q1 = truncate_code((x[i + 16] - least) * inverse + 0.5f, 31);
+    b.qs[i] = static_cast<uint8_t>((q0 & 15) | (q1 & 15) << 4);
+    high |= q0 >> 4 << i | q1 >> 4 << (i + 16);
+  }
+  std::memcpy(b.qh, &high, sizeof high);
 }
 
 }  // namespace nibble::block

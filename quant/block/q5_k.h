@@ -10,6 +10,7 @@
 //                         weight 64h + 32 + l: bits 4-7 of the same byte         (l < 32, h < 4)
 //
 // weight = d * scale * q - dmin * minimum
+#include "quant/block/encode.h"
 #include "quant/block/half.h"
 #include "quant/block/k_scale.h"
 #include "quant/dtype.h"
@@ -41,6 +42,22 @@ static inline void to_float(const Q5_K& b, float* out) noexcept {
     for (int i = 0; i < 32; ++i) {
       const int q = (qs[i] >> shift & 15) | (b.qh[i] >> g & 1) << 4;
       out[32 * g + i] = scale * static_cast<float>(q) - minimum;
+    }
+  }
+}
+
+static inline void from_float(const float* x, Q5_K& b) noexcept {
+  const GroupRanges<8> r = group_ranges<8>(x, 32, 31, 63);
+  b = {};
+  b.d = r.d;
+  b.dmin = r.dmin;
+  for (int g = 0; g < 8; ++g) {
+    put_k_scale(b.scales, g, {r.scale[g], r.minimum[g]});
+    for (int i = 0; i < 32; ++i) {
+      const int q = nearest_code((x[32 * g + i] + r.offset[g]) * r.inverse[g], 0, 31);
+      uint8_t& byte = b.qs[32 * (g / 2) + i];
+      byte = static_cast<uint8_t>(byte | (q & 15) << 4 * (g % 2));
+      b.qh[i] = static_cast<uint8_t>(b.qh[i] | q >> 4 << g);
     }
   }
 }

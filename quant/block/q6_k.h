@@ -10,6 +10,7 @@
 //      208..209    d       half-precision factor of the scales
 //
 // weight = d * scale * (q - 32)
+#include "quant/block/encode.h"
 #include "quant/block/half.h"
 #include "quant/dtype.h"
 
@@ -38,6 +39,24 @@ static inline void to_float(const Q6_K& b, float* out) noexcept {
     for (int i = 0; i < 16; ++i) {
       const int q = (ql[i] >> low_shift & 15) | (qh[i] >> high_shift & 3) << 4;
       out[16 * g + i] = scale * static_cast<float>(q - 32);
+    }
+  }
+}
+
+static inline void from_float(const float* x, Q6_K& b) noexcept {
+  float wanted[16];
+  for (int g = 0; g < 16; ++g) wanted[g] = extreme_of(x + 16 * g, 16) / -32.0f;
+  const GroupScales<16> s = group_scales<16>(wanted, -128, 127);
+  b = {};
+  b.d = s.d;
+  for (int g = 0; g < 16; ++g) {
+    b.scales[g] = static_cast<int8_t>(s.scale[g]);
+    for (int i = 0; i < 16; ++i) {
+      const int q = nearest_code(x[16 * g + i] * s.inverse[g], -32, 31) + 32;
+      uint8_t& low = b.ql[64 * (g / 8) + 16 * (g % 4) + i];
+      uint8_t& high = b.qh[32 * (g / 8) + 16 * (g % 2) + i];
+      low = static_cast<uint8_t>(low | (q & 15) << 4 * (g % 8 / 4));
+      high = static_cast<uint8_t>(high | q >> 4 << 2 * (g % 8 / 2));
     }
   }
 }

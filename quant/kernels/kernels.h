@@ -115,6 +115,9 @@ struct KernelTable {
   void (*head_bounds)(const MatmulArgs&, float* out) noexcept;
   /// Row r of w as floats: out [cols]. Exact.
   void (*dequantize_row)(const Matrix& w, int64_t r, float* out) noexcept;
+  /// search_row of quant/search.h for types that have scales. The same bytes on every table.
+  void (*search_row)(DType type, const float* x, const float* importance, int64_t cols,
+                     void* out) noexcept;
 
   /// out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]; out may be x. weight nullptr means ones.
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out) noexcept;

@@ -11,11 +11,14 @@
 //   kv.inl         keys and values, to and from their slabs
 //   attend.inl     attention over the pages of a sequence
 //   peak.inl       the multipliers alone, as a bound for matmul
+//   search.inl     the scales for which encoded weights lose least; search_super.inl: in blocks of
+//                  256
 #include "quant/kernels/attend.inl"
 #include "quant/kernels/bounds.inl"
 #include "quant/kernels/matmul.inl"
 #include "quant/kernels/peak.inl"
 #include "quant/kernels/pointwise.inl"
+#include "quant/kernels/search_super.inl"
 #include "quant/kernels/tables.h"
 
 namespace nibble {
@@ -36,7 +39,8 @@ constexpr KernelTable make_table(const char* name, const char* description,
       .prepare_act = prepare_act,
       .matmul = matmul<By>,
       .head_bounds = head_bounds,
-      .dequantize_row = dequantize_matrix_row,
+      .dequantize_row = dequantize_row,
+      .search_row = search_row,
       .rms_norm = rms_norm,
       .rope = rope,
       .glu = glu,

@@ -2,6 +2,7 @@
 // Products of float weights: 8 lanes along the columns, added at the end in a fixed tree. The
 // weights are read row by row as they lie in the file.
 #include "quant/kernels/act.inl"
+#include "quant/kernels/tables.h"
 
 namespace nibble {
 namespace {
@@ -25,6 +26,24 @@ inline vf load_some_of(const uint8_t* p, int64_t n) {
   alignas(32) uint8_t padded[32] = {};
   std::memcpy(padded, p, static_cast<size_t>(n * W::kBytes));
   return W::load(padded);
+}
+
+// n numbers as floats.
+template <class W>
+inline void widen(const uint8_t* p, int64_t n, float* out) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) simd::store(out + i, W::load(p + i * W::kBytes));
+  if (i == n) return;
+  float last[kLanes];
+  simd::store(last, load_some_of<W>(p + i * W::kBytes, n - i));
+  std::memcpy(out + i, last, static_cast<size_t>(n - i) * sizeof(float));
+}
+
+void dequantize_row(const Matrix& w, int64_t r, float* out) noexcept {
+  const auto* row = static_cast<const uint8_t*>(w.data) + r * w.cols * FloatF16::kBytes;
+  if (w.type == DType::F16) return widen<FloatF16>(row, w.cols, out);
+  if (w.type == DType::BF16) return widen<FloatBF16>(row, w.cols, out);
+  dequantize_matrix_row(w, r, out);
 }
 
 // out[t][r] for R rows x T tokens, R * T = 8. Rows past the last repeat it.

@@ -5,6 +5,7 @@
 //
 //   weight = d * scale * (code - kOffset) - m * min        (whatever the type has of these)
 #include "quant/block/iq4_nl.h"
+#include "quant/block/nf4.h"
 #include "quant/kernels/act.inl"
 #include "quant/packed.h"
 
@@ -110,6 +111,7 @@ struct Defaults {
   static constexpr bool kHalfScales = false;  // scales of half blocks, as integers
   static constexpr bool kHalfMinima = false;  // minima of half blocks, as integers
   static constexpr int64_t kUnitBlocks = 1;   // blocks that share d and m
+  static constexpr bool kScaled = false;      // d and m are multiplied by integers of each block
 };
 
 struct FormatQ4_0 : Defaults {
@@ -173,9 +175,20 @@ struct FormatIQ4_NL : Defaults {
   }
 };
 
+// Levels rounded to int8. Not exact: each is off by less than half a unit, see block/nf4.h.
+struct FormatNF4 : Defaults {
+  static constexpr DType kType = DType::NF4;
+  static constexpr int64_t kUnitBlocks = 2;
+  static void codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
+    nibble_codes(p, b, row, w);
+    for (wi& x : w) x = simd::wide_look_up16(block::kNF4Values, x);
+  }
+};
+
 // Types in blocks of 256 whose scales of 32 columns become part of d.
 struct ScaledDefaults : Defaults {
   static constexpr int64_t kUnitBlocks = 8;
+  static constexpr bool kScaled = true;
 };
 
 struct FormatIQ4_XS : ScaledDefaults {
@@ -277,6 +290,9 @@ inline BlockFactors block_factors(const GroupPlanes& p, int64_t b, int64_t row) 
   BlockFactors f;
   const int64_t unit = b / F::kUnitBlocks;
   f.d = half_factors(p.d, unit, row);
+  if constexpr (F::kType == DType::NF4) {
+    f.d = simd::wide_mul(f.d, simd::wide_broadcast(1.0f / block::kNF4Unit));
+  }
   if constexpr (F::kHasM) f.m = half_factors(p.m, unit, row);
   if constexpr (F::kHalfScales) {
     const int8_t* scale = p.scale + b * 32 + row;
@@ -289,7 +305,7 @@ inline BlockFactors block_factors(const GroupPlanes& p, int64_t b, int64_t row) 
     } else {
       f.min = simd::wide_pairs<-F::kOffset>(scale, scale + 16);
     }
-  } else if constexpr (F::kUnitBlocks > 1) {
+  } else if constexpr (F::kScaled) {
     f.d = simd::wide_mul(f.d, simd::wide_int8s(p.scale + b * 16 + row));  // exact: 11 + 7 bits
     if constexpr (F::kHasM) {
       f.m = simd::wide_mul(simd::wide_negate(f.m), simd::wide_int8s(p.min + b * 16 + row));

@@ -16,7 +16,10 @@ import numpy as np
 from gguf import GGMLQuantizationType as Type
 from gguf import quants
 
+from quant_data import NF4_LEVELS, nf4_dequantize
+
 ROWS = 17
+NF4_ID = 0x4E428400
 IQ4_VALUES = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
 
 
@@ -36,6 +39,10 @@ def k_scales(b):
     scale = [b[j] & 63 if j < 4 else (b[j + 4] & 15) | b[j - 4] >> 6 << 4 for j in range(8)]
     least = [b[j + 4] & 63 if j < 4 else b[j + 4] >> 4 | b[j] >> 6 << 4 for j in range(8)]
     return np.array(scale), np.array(least)
+
+
+def nf4(b):
+    return {"codes": np.concatenate([nibbles(b[2:18]), nibbles(b[18:])]), "d": b[:2]}
 
 
 def halves_of_32(b, shifts, mask):
@@ -120,6 +127,7 @@ TYPES = {
     "Q6_K": (14, 256, 210, q6_k, lambda c: c - 32.0, "nibble pair d scale"),
     "IQ4_NL": (20, 32, 18, q4_0, lambda c: np.array(IQ4_VALUES)[c], "nibble d"),
     "IQ4_XS": (23, 256, 136, iq4_xs, lambda c: np.array(IQ4_VALUES)[c], "nibble d scale"),
+    "NF4": (NF4_ID, 64, 34, nf4, lambda c: NF4_LEVELS[c], "nibble d"),
 }
 
 
@@ -139,7 +147,10 @@ def check(name, raw, blocks, value):
         m = half(b["m"]) if "m" in b else 0.0
         sign = -1 if "min" in b else 1
         got.append(half(b["d"]) * scale * codes + sign * m * least)
-    want = quants.dequantize(raw, Type[name])
+    if name == "NF4":
+        want = nf4_dequantize(raw.reshape(-1, 34))
+    else:
+        want = quants.dequantize(raw, Type[name])
     # Both are sums of a few exact products, rounded to float32 by the package.
     assert np.allclose(np.concatenate(got), want.ravel(), rtol=1e-5, atol=1e-4), name
 
@@ -232,10 +243,11 @@ def main():
     tensors = []
     for name, (type_id, length, _, _, _, planes) in TYPES.items():
         units = 3 if length == 32 else 2
-        raw, blocks = matrix(random, name, ROWS, units)
+        own = np.random.default_rng(7) if type_id == NF4_ID else random
+        raw, blocks = matrix(own, name, ROWS, units)
         cols = units * length
         tensors.append((name, type_id, ROWS, cols, raw))
-        tensors.append((name + ".R16", 0x4E420000 + type_id, ROWS, cols,
+        tensors.append((name + ".R16", 0x4E420000 + type_id % 0x1000, ROWS, cols,
                         pack(blocks, planes, False)))
         if name == "Q8_0":
             tensors.append((name + ".R16H", 0x4E421000 + type_id, ROWS, cols,

@@ -16,7 +16,8 @@ import subprocess
 import numpy as np
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, quants
 
-from quant_data import DECODED, ENCODED, random_blocks, random_rows
+from quant_data import (DECODED, ENCODED, NF4, NF4_BLOCK, SPECIAL_HALVES, nf4_dequantize,
+                        nf4_quantize, random_blocks, random_rows)
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "quant"
 
@@ -45,6 +46,12 @@ def main():
         for t in ENCODED:
             floats = random_rows(rng, t, 20, 64)
             data += record(t, 1, quants.quantize(floats, t), floats)
+        blocks = rng.integers(0, 256, (16, NF4_BLOCK[1]), dtype=np.uint8)
+        blocks[0::2, :2] = rng.choice(SPECIAL_HALVES, 8).view(np.uint8).reshape(-1, 2)
+        floats = nf4_dequantize(blocks).reshape(4, -1)
+        data += record(NF4, 0, blocks, floats)
+        floats = random_rows(rng, None, 20, 64)
+        data += record(NF4, 1, nf4_quantize(floats), floats)
     target = OUT / "codec.bin.zst"
     # --stream-size puts the decompressed size into the frame's header, where the test looks for it
     subprocess.run(["zstd", "-19", "-q", "-f", f"--stream-size={len(data)}", "-o", target],

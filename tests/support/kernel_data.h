@@ -97,6 +97,7 @@ inline std::vector<uint8_t> random_weights(Rng& rng, DType type, int64_t rows, i
 inline std::vector<int64_t> widths(DType type) {
   const int64_t length = dtype_info(type).block_len;
   if (length == 256) return {256, 512, 1280};
+  if (length == 64) return {64, 128, 320, 576, 1536};
   if (length == 32) return {32, 64, 256, 288, 576, 1536};
   return {1, 7, 8, 9, 64, 77, 576};
 }

@@ -6,6 +6,7 @@
 #include "formats/gguf.h"
 #include "formats/io/bytes.h"
 #include "formats/meta_type.h"
+#include "quant/block/nf4.h"
 #include "quant/stored_type.h"
 #include "tests/support/catch.h"
 #include "tests/support/temp_dir.h"
@@ -116,11 +117,11 @@ TEST_CASE("the type tables of docs/format.md are the code's") {
   const std::vector<std::string> names = row("name");
   const std::vector<std::string> lengths = row("block length");
   const std::vector<std::string> sizes = row("block bytes");
-  size_t decoded = 0;
-  for (uint32_t id = 0; id < 1000; ++id) decoded += find_dtype(id) != nullptr ? 1 : 0;
-  REQUIRE(ids.size() == decoded);
+  int decoded = 0;
+  (void)all_dtypes(&decoded);
+  REQUIRE(static_cast<int>(ids.size()) == decoded);
   for (size_t i = 0; i < ids.size(); ++i) {
-    const DTypeInfo* type = find_dtype(static_cast<uint32_t>(std::stoul(ids[i])));
+    const DTypeInfo* type = find_dtype(static_cast<uint32_t>(std::stoul(ids[i], nullptr, 0)));
     REQUIRE(type != nullptr);
     CHECK(type->name == names[i]);
     CHECK(std::to_string(type->block_len) == lengths[i]);
@@ -139,6 +140,20 @@ TEST_CASE("the type tables of docs/format.md are the code's") {
     if (type.kind == MetaKind::integer) want = (type.is_signed ? "i" : "u") + bits;
     if (type.kind == MetaKind::real) want = "f" + bits;
     CHECK(values[i] == want);
+  }
+}
+
+TEST_CASE("the levels of NF4 in docs/format.md are the code's") {
+  for (size_t k = 0; k < 8; ++k) {
+    // | code | level | bits | code + 8 | level | bits |
+    const std::vector<std::string> cells = row(std::to_string(k));
+    REQUIRE(cells.size() == 5);
+    CHECK(cells[2] == std::to_string(k + 8));
+    for (const size_t code : {k, k + 8}) {
+      const size_t at = code == k ? 0 : 3;
+      CHECK(std::stof(cells[at]) == block::kNF4Levels[code]);
+      CHECK(cells[at + 1] == fmt::format("0x{:08X}", block::float_bits(block::kNF4Levels[code])));
+    }
   }
 }
 

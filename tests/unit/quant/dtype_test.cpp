@@ -38,7 +38,14 @@ TEST_CASE("every type id of gguf has gguf's name, and gguf's size where nibble r
     CHECK(row->block_len == t["block_len"]);
     CHECK(row->block_bytes == t["block_bytes"]);
   }
-  CHECK(decoded == AllTypes::kSize);  // no type of nibble's list is unknown to gguf
+  CHECK(decoded == AllTypes::kSize - 1);  // of nibble's list gguf knows all but NF4
+}
+
+TEST_CASE("nibble's own type has an id of the private range") {
+  CHECK(static_cast<uint32_t>(DType::NF4) == 0x4E428400);
+  CHECK(find_dtype("nf4")->type == DType::NF4);
+  CHECK(find_dtype("nf4")->block_len == 64);
+  CHECK(find_dtype("nf4")->block_bytes == 34);
 }
 
 TEST_CASE("withdrawn and foreign ids keep their names and are not decoded") {

@@ -56,7 +56,7 @@ std::vector<float> product(const KernelTable& k, DType type, PackForm form,
 
 void check_twins(DType type, PackForm form, Rng& rng) {
   const KernelTable& plain = *nibble::kernels_named("baseline");
-  const int64_t cols = nibble::dtype_info(type).block_len == 256 ? 512 : 96;
+  const int64_t cols = nibble::dtype_info(type).block_len == 256 ? 512 : 192;
   const auto w = random_weights(rng, type, 37, cols);
   for (const int64_t tokens : {1, 15, 16, 17, 33, 64, 79, 96}) {
     std::vector<float> x = normal(rng, tokens * cols);

@@ -31,7 +31,7 @@ TEST_CASE("every type with a recipe has a packed type, and no other") {
       CHECK(id >= 0x4E420000);
       CHECK(id <= 0x4E42FFFF);
       const bool ordered = form == PackForm::ordered;
-      CHECK(id == 0x4E420000 + (ordered ? 0x1000 : 0) + static_cast<uint32_t>(type));
+      CHECK(id == 0x4E420000 + (ordered ? 0x1000 : 0) + static_cast<uint32_t>(type) % 0x1000);
       CHECK(std::string(row->name) ==
             std::string(dtype_info(type).name) + (ordered ? ".R16H" : ".R16"));
       CHECK(dtype_ecosystem_name(id) == std::string(row->name));

@@ -50,7 +50,6 @@ class HfFolder {
   JsonValue tokenizer() const noexcept { return root_of(tokenizer_); }
   JsonValue tokenizer_config() const noexcept { return root_of(tokenizer_config_); }
   JsonValue added_tokens() const noexcept { return root_of(added_tokens_); }
-  std::string tokenizer_path() const { return path_ + "/tokenizer.json"; }
   /// tokenizer.model; nullptr if there is none.
   const MappedFile* tokenizer_model() const noexcept { return tokenizer_model_.get(); }
   /// chat_template.jinja, or the JSON files' own; "" if there is none.

@@ -31,14 +31,9 @@ Kind kind_of(const std::string& path) {
 
 ConvertResult convert_model(const std::string& in, const std::string& out,
                             const ConvertOptions& options) {
-  ImportPlan plan;
-  switch (kind_of(in)) {
-    case Kind::hf:
-      plan = plan_hf(in);
-      break;
-    default:
-      fail(ErrorCode::unsupported, "{}: expected a folder or a safetensors file", in);
-  }
+  const Kind kind = kind_of(in);
+  if (kind == Kind::gguf) return export_safetensors(in, out, options);
+  ImportPlan plan = kind == Kind::hf ? plan_hf(in) : plan_llama2c(in, options.tokenizer);
   finish_plan(plan, options.type, options.allow_requantize);
   return write_plan(plan, out, options);
 }

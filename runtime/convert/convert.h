@@ -27,7 +27,6 @@ struct ConvertOptions {
 };
 
 struct ConvertResult {
-  std::string architecture;
   int64_t n_tensors = 0;
   uint64_t bytes = 0;  // of the new file
   struct TypeCount {

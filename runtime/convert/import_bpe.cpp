@@ -151,10 +151,10 @@ std::string merge_text(JsonValue merge, const std::string& file) {
 
 }  // namespace
 
-void import_bpe(const HfFolder& folder, ImportVocab& vocab, GgufHeader& header,
+void import_bpe(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
                 std::vector<std::string>& notes) {
-  const std::string file = folder.tokenizer_path();
-  const JsonValue tokenizer = folder.tokenizer();
+  const std::string file = files.tokenizer_path();
+  const JsonValue tokenizer = files.tokenizer;
   const JsonValue model = tokenizer.find("model");
   check_model(model, file);
   check_normalizer(tokenizer.find("normalizer"), file, notes);

@@ -63,10 +63,6 @@ ModelConfig config_of(const GgufHeader& header, const Arch& arch, const std::str
   return config;
 }
 
-int64_t heads_of(Role role, const LayerSpec& layer) {
-  return role == Role::attn_q || role == Role::attn_q_bias ? layer.n_head : layer.n_head_kv;
-}
-
 class TensorImport {
  public:
   TensorImport(const HfFolder& folder, const Arch& arch, const HfConfig& config, ImportPlan& plan)
@@ -160,7 +156,7 @@ class TensorImport {
     }
     PlannedTensor tensor{name, std::move(*rows), row.transform};
     if (row.transform == HfTransform::rope_rows) {
-      tensor.heads = heads_of(row.role, layer);
+      tensor.heads = role_heads(row.role, layer);
       if (layer.head_dim_k % 2 != 0) {
         config_.refuse("head_dim", "an even number", fmt::format("{}", layer.head_dim_k));
       }
@@ -250,7 +246,8 @@ ImportPlan plan_hf(const std::string& path) {
   const auto embedding =
       std::find_if(plan.tensors.begin(), plan.tensors.end(),
                    [](const PlannedTensor& t) { return t.name == "token_embd.weight"; });
-  import_tokenizer(*folder, config, embedding->rows.rows, plan.header, plan.notes);
+  import_tokenizer(TokenizerFiles::of(*folder), config, embedding->rows.rows, plan.header,
+                   plan.notes);
   return plan;
 }
 

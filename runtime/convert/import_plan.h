@@ -4,6 +4,7 @@
 // written by write_plan(), a piece of a tensor at a time.
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ struct PlannedTensor {
   std::string name;  // in GGUF
   WeightRows rows;
   HfTransform transform = HfTransform::none;
-  int64_t heads = 1;  // of rope_rows
+  int64_t heads = 1;     // of rope_rows
+  bool inverse = false;  // the transform is undone
   DType type = DType::F32;
 };
 
@@ -41,8 +43,16 @@ ImportPlan plan_llama2c(const std::string& path, const std::string& tokenizer);
 /// quantized, without allow_requantize).
 void finish_plan(ImportPlan& plan, std::optional<DType> type, bool allow_requantize);
 
+/// Fills n_tensors and types.
+void count_types(std::span<const PlannedTensor> tensors, ConvertResult& result);
+
 /// Errors: io, bad_file (a number that is not finite, with tensor and row), cancelled.
 ConvertResult write_plan(const ImportPlan& plan, const std::string& out,
                          const ConvertOptions& options);
+
+/// GGUF to safetensors: names and order of Hugging Face where the architecture's row says them,
+/// quantized matrices as F16 or options.type. Errors: as convert_model().
+ConvertResult export_safetensors(const std::string& in, const std::string& out,
+                                 const ConvertOptions& options);
 
 }  // namespace nibble

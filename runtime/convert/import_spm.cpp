@@ -113,39 +113,39 @@ std::unordered_map<std::string, int64_t> merge_ranks(JsonValue merges, const std
 
 }  // namespace
 
-void import_spm_model(const HfFolder& folder, ImportVocab& vocab, GgufHeader& header,
+void import_spm_model(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
                       std::vector<std::string>&) {
-  const MappedFile& file = *folder.tokenizer_model();
-  const SentencePieceModel model = read_sentencepiece_model(file.bytes(), file.path());
+  const std::string file = files.model_path();
+  const SentencePieceModel model = read_sentencepiece_model(files.model, file);
   if (model.kind != SentencePieceModel::Kind::bpe) {
-    fail(ErrorCode::unsupported, "{}: expected a model of BPE (2), got kind {}", file.path(),
+    fail(ErrorCode::unsupported, "{}: expected a model of BPE (2), got kind {}", file,
          static_cast<int32_t>(model.kind));
   }
   if (model.maps_characters) {
-    fail(ErrorCode::unsupported, "{}: normalizer: expected identity, got {}", file.path(),
+    fail(ErrorCode::unsupported, "{}: normalizer: expected identity, got {}", file,
          quoted(model.normalizer));
   }
   for (size_t i = 0; i < model.pieces.size(); ++i) {
     const SentencePiece& piece = model.pieces[i];
     const auto type = static_cast<TokenType>(piece.type);
     if (type == TokenType::byte && !parse_byte_token(piece.text)) {
-      fail(ErrorCode::bad_file, "{}: piece {}: expected <0xHH>, got {}", file.path(), i,
+      fail(ErrorCode::bad_file, "{}: piece {}: expected <0xHH>, got {}", file, i,
            quoted(piece.text));
     }
     vocab.add(static_cast<int64_t>(i), piece.text, type, piece.score);
   }
   const bool said =
-      folder.tokenizer_config().find("add_prefix_space").boolean().value_or(model.add_dummy_prefix);
+      files.tokenizer_config.find("add_prefix_space").boolean().value_or(model.add_dummy_prefix);
   set_model(header, said);
   if (model.remove_extra_spaces) {
     header.set("tokenizer.ggml.remove_extra_whitespaces", true);
   }
 }
 
-void import_spm_json(const HfFolder& folder, ImportVocab& vocab, GgufHeader& header,
+void import_spm_json(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
                      std::vector<std::string>& notes) {
-  const std::string file = folder.tokenizer_path();
-  const JsonValue tokenizer = folder.tokenizer();
+  const std::string file = files.tokenizer_path();
+  const JsonValue tokenizer = files.tokenizer;
   const JsonValue model = tokenizer.find("model");
   if (!model.find("vocab").is(JsonType::object) || !model.find("merges").is(JsonType::array)) {
     fail(ErrorCode::bad_file, "{}: model: expected vocab and merges", file);

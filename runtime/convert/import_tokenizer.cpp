@@ -62,21 +62,21 @@ void add_token(ImportVocab& vocab, int64_t id, JsonValue token, int64_t& n_strip
   }
 }
 
-void import_added_tokens(const HfFolder& folder, ImportVocab& vocab,
+void import_added_tokens(const TokenizerFiles& files, ImportVocab& vocab,
                          std::vector<std::string>& notes) {
   int64_t n_stripping = 0;
-  for (auto i = folder.added_tokens().walk(); i.next();) {
+  for (auto i = files.added_tokens.walk(); i.next();) {
     const auto id = i.value().integer();
-    if (id && !folder.tokenizer().exists()) {
+    if (id && !files.tokenizer.exists()) {
       vocab.replace(*id, with_spaces(i.key()), TokenType::user_defined);
     }
   }
-  if (folder.tokenizer().exists()) {
-    for (auto i = folder.tokenizer().find("added_tokens").walk(); i.next();) {
+  if (files.tokenizer.exists()) {
+    for (auto i = files.tokenizer.find("added_tokens").walk(); i.next();) {
       add_token(vocab, i.value().find("id").integer().value_or(-1), i.value(), n_stripping);
     }
   } else {
-    for (auto i = folder.tokenizer_config().find("added_tokens_decoder").walk(); i.next();) {
+    for (auto i = files.tokenizer_config.find("added_tokens_decoder").walk(); i.next();) {
       int64_t id = -1;
       const std::string_view key = i.key();
       std::from_chars(key.data(), key.data() + key.size(), id);
@@ -92,12 +92,12 @@ void import_added_tokens(const HfFolder& folder, ImportVocab& vocab,
 /// A token of the framing: named by text in tokenizer_config.json or by number in the configs.
 class SpecialIds {
  public:
-  SpecialIds(const HfFolder& folder, const HfConfig& config, const ImportVocab& vocab)
-      : folder_(folder), config_(config), vocab_(vocab) {}
+  SpecialIds(const TokenizerFiles& files, const HfConfig& config, const ImportVocab& vocab)
+      : files_(files), config_(config), vocab_(vocab) {}
 
   /// name: "bos". -1: none.
   int64_t find(const std::string& name) const {
-    const JsonValue token = folder_.tokenizer_config().find(name + "_token");
+    const JsonValue token = files_.tokenizer_config.find(name + "_token");
     const auto text = token.is(JsonType::object) ? token.find("content").text() : token.text();
     if (text) {
       const int64_t id = vocab_.find(*text);
@@ -134,10 +134,10 @@ class SpecialIds {
 
  private:
   JsonValue generation(const std::string& name) const {
-    return folder_.generation_config().find(name + "_token_id");
+    return files_.generation_config.find(name + "_token_id");
   }
 
-  const HfFolder& folder_;
+  const TokenizerFiles& files_;
   const HfConfig& config_;
   const ImportVocab& vocab_;
 };
@@ -169,17 +169,17 @@ void read_template(JsonValue processor, const std::string& file, Framing& out) {
   }
 }
 
-Framing read_framing(const HfFolder& folder) {
+Framing read_framing(const TokenizerFiles& files) {
   Framing out;
-  const JsonValue all = folder.tokenizer().find("post_processor");
+  const JsonValue all = files.tokenizer.find("post_processor");
   const auto read = [&](JsonValue processor) {
     const std::string_view type = processor.find("type").text().value_or("");
     if (type == "TemplateProcessing") {
-      read_template(processor, folder.tokenizer_path(), out);
+      read_template(processor, files.tokenizer_path(), out);
     } else if (type != "ByteLevel" && type != "Sequence") {
       fail(ErrorCode::unsupported,
            "{}: post_processor: expected TemplateProcessing or ByteLevel, got {}",
-           folder.tokenizer_path(), quoted(type));
+           files.tokenizer_path(), quoted(type));
     }
   };
   if (all.is(JsonType::object)) read(all);
@@ -187,22 +187,22 @@ Framing read_framing(const HfFolder& folder) {
   return out;
 }
 
-void write_framing(const HfFolder& folder, const ImportVocab& vocab, const SpecialIds& ids,
+void write_framing(const TokenizerFiles& files, const ImportVocab& vocab, const SpecialIds& ids,
                    bool bos_by_default, GgufHeader& header) {
   int64_t bos = ids.find("bos");
   int64_t eos = ids.find("eos");
-  const Framing framing = read_framing(folder);
+  const Framing framing = read_framing(files);
   const auto added = [&](const std::string& text, const char* name, int64_t& id, bool otherwise) {
     if (!framing.known) {
       const std::string key = std::string("add_") + name + "_token";
-      return folder.tokenizer_config().find(key).boolean().value_or(otherwise) && id >= 0;
+      return files.tokenizer_config.find(key).boolean().value_or(otherwise) && id >= 0;
     }
     if (text.empty()) return false;
     const int64_t named = vocab.find(text);
     if (id < 0) id = named;
     if (named == id && id >= 0) return true;
     fail(ErrorCode::unsupported, "{}: post_processor: expected {}_token, got {}",
-         folder.tokenizer_path(), name, quoted(text));
+         files.tokenizer_path(), name, quoted(text));
   };
   const bool add_bos = added(framing.first, "bos", bos, bos_by_default);
   const bool add_eos = added(framing.last, "eos", eos, false);
@@ -221,6 +221,17 @@ void write_framing(const HfFolder& folder, const ImportVocab& vocab, const Speci
 }
 
 }  // namespace
+
+TokenizerFiles TokenizerFiles::of(const HfFolder& folder) {
+  TokenizerFiles out{folder.path(), folder.tokenizer(), folder.tokenizer_config(),
+                     folder.generation_config(), folder.added_tokens()};
+  if (const MappedFile* model = folder.tokenizer_model()) {
+    out.has_model = true;
+    out.model = model->bytes();
+  }
+  out.chat_template = folder.chat_template();
+  return out;
+}
 
 ImportVocab::ImportVocab(int64_t n_vocab, std::string file)
     : file_(std::move(file)),
@@ -295,36 +306,36 @@ bool is_byte_level(JsonValue tokenizer) noexcept {
   return found;
 }
 
-void import_tokenizer(const HfFolder& folder, const HfConfig& config, int64_t n_vocab,
+void import_tokenizer(const TokenizerFiles& files, const HfConfig& config, int64_t n_vocab,
                       GgufHeader& header, std::vector<std::string>& notes) {
-  const bool has_json = folder.tokenizer().exists();
-  const bool bpe = has_json && is_byte_level(folder.tokenizer());
-  if (!has_json && folder.tokenizer_model() == nullptr) {
+  const bool has_json = files.tokenizer.exists();
+  const bool bpe = has_json && is_byte_level(files.tokenizer);
+  if (!has_json && !files.has_model) {
     fail(ErrorCode::not_found, "{}: expected tokenizer.json or tokenizer.model, got neither",
-         folder.path());
+         files.folder);
   }
   if (has_json) {
-    const JsonValue model = folder.tokenizer().find("model");
+    const JsonValue model = files.tokenizer.find("model");
     const std::string_view type = model.find("type").text().value_or("BPE");
-    if (type != "BPE" && folder.tokenizer_model() == nullptr) {
-      fail(ErrorCode::unsupported, "{}: model: expected BPE, got {}", folder.tokenizer_path(),
+    if (type != "BPE" && !files.has_model) {
+      fail(ErrorCode::unsupported, "{}: model: expected BPE, got {}", files.tokenizer_path(),
            quoted(type));
     }
   }
-  ImportVocab vocab(n_vocab, folder.path());
+  ImportVocab vocab(n_vocab, files.folder);
   if (bpe) {
-    import_bpe(folder, vocab, header, notes);
-  } else if (folder.tokenizer_model() != nullptr) {
-    import_spm_model(folder, vocab, header, notes);
+    import_bpe(files, vocab, header, notes);
+  } else if (files.has_model) {
+    import_spm_model(files, vocab, header, notes);
   } else {
-    import_spm_json(folder, vocab, header, notes);
+    import_spm_json(files, vocab, header, notes);
   }
-  import_added_tokens(folder, vocab, notes);
-  const SpecialIds ids(folder, config, vocab);
-  write_framing(folder, vocab, ids, !bpe && !has_json, header);
+  import_added_tokens(files, vocab, notes);
+  const SpecialIds ids(files, config, vocab);
+  write_framing(files, vocab, ids, !bpe && !has_json, header);
   vocab.write(header, !bpe);
-  if (!folder.chat_template().empty()) {
-    header.set_string("tokenizer.chat_template", folder.chat_template());
+  if (!files.chat_template.empty()) {
+    header.set_string("tokenizer.chat_template", files.chat_template);
   }
 }
 

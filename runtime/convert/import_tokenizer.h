@@ -15,6 +15,19 @@
 
 namespace nibble {
 
+/// The files of a folder that say how text becomes tokens. Absent files are absent values.
+struct TokenizerFiles {
+  std::string folder;  // for messages
+  JsonValue tokenizer, tokenizer_config, generation_config, added_tokens;
+  bool has_model = false;
+  std::span<const std::byte> model;  // tokenizer.model
+  std::string_view chat_template;
+
+  static TokenizerFiles of(const HfFolder& folder);
+  std::string tokenizer_path() const { return folder + "/tokenizer.json"; }
+  std::string model_path() const { return folder + "/tokenizer.model"; }
+};
+
 /// A vocabulary as it grows: one slot a token, empty ones become "[PADn]".
 class ImportVocab {
  public:
@@ -48,16 +61,16 @@ class ImportVocab {
 
 /// All of tokenizer.*. n_vocab: rows of the embedding; notes: a sentence each for what GGUF cannot
 /// say. Errors: bad_file, unsupported (a model, normalizer or pre-tokenizer, by name), not_found.
-void import_tokenizer(const HfFolder& folder, const HfConfig& config, int64_t n_vocab,
+void import_tokenizer(const TokenizerFiles& files, const HfConfig& config, int64_t n_vocab,
                       GgufHeader& header, std::vector<std::string>& notes);
 
 /// tokenizer.json whose model is byte-level BPE.
 bool is_byte_level(JsonValue tokenizer) noexcept;
-void import_bpe(const HfFolder& folder, ImportVocab& vocab, GgufHeader& header,
+void import_bpe(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
                 std::vector<std::string>& notes);
-void import_spm_model(const HfFolder& folder, ImportVocab& vocab, GgufHeader& header,
+void import_spm_model(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
                       std::vector<std::string>& notes);
-void import_spm_json(const HfFolder& folder, ImportVocab& vocab, GgufHeader& header,
+void import_spm_json(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
                      std::vector<std::string>& notes);
 
 }  // namespace nibble

@@ -1,20 +1,13 @@
 // Types of a planned conversion, and its writing.
 #include <algorithm>
-#include <atomic>
-#include <cmath>
-#include <cstring>
-#include <limits>
 
 #include "formats/io/error.h"
 #include "quant/codec.h"
+#include "runtime/convert/encode_rows.h"
 #include "runtime/convert/import_plan.h"
-#include "runtime/model/buffer.h"
-#include "runtime/threads/team.h"
 
 namespace nibble {
 namespace {
-
-constexpr int64_t kPiece = 4 << 20;  // bytes written between two looks at the cancel token
 
 /// general.file_type, the ecosystem's number for "mostly this type".
 uint32_t file_type_of(DType type) {
@@ -92,136 +85,6 @@ DType type_for(const PlannedTensor& tensor, std::optional<DType> wanted, bool al
   return type;
 }
 
-void check_cancel(const CancelToken* cancel) {
-  if (cancel != nullptr && cancel->requested()) fail(ErrorCode::cancelled, "cancelled");
-}
-
-/// The row that becomes row `out`.
-int64_t source_row(const PlannedTensor& tensor, int64_t out) {
-  // A bias has its heads in the columns; see move_columns().
-  if (tensor.transform != HfTransform::rope_rows || tensor.rows.shape.size() < 2) return out;
-  const int64_t dim = tensor.rows.rows / tensor.heads;
-  const int64_t in_head = out % dim;
-  return out - in_head + in_head / 2 + in_head % 2 * (dim / 2);
-}
-
-/// rope_rows of a bias: element i of each head. from, to [heads * dim]
-void move_columns(const float* from, int64_t cols, int64_t heads, float* to) {
-  const int64_t dim = cols / heads;
-  for (int64_t i = 0; i < cols; ++i) {
-    const int64_t in_head = i % dim;
-    to[i] = from[i - in_head + in_head / 2 + in_head % 2 * (dim / 2)];
-  }
-}
-
-/// Infinity where a number is not finite.
-float largest(const float* row, int64_t cols) {
-  float most = 0;
-  for (int64_t i = 0; i < cols; ++i) {
-    const float magnitude = std::fabs(row[i]);
-    if (!(magnitude <= most)) most = magnitude;  // NaN too
-    if (!(most < std::numeric_limits<float>::infinity())) {
-      return std::numeric_limits<float>::infinity();
-    }
-  }
-  return most;
-}
-
-constexpr float kMostHalf = 65504;  // beyond, a half or a block's scale may be infinite
-
-class PlanWriter {
- public:
-  PlanWriter(const ImportPlan& plan, const std::string& out, const ConvertOptions& options)
-      : plan_(plan),
-        options_(options),
-        team_(options.n_threads > 0 ? options.n_threads : default_threads()),
-        writer_(out, plan.header, {.inputs = plan.inputs}) {}
-
-  void tensor(const PlannedTensor& tensor) {
-    const WeightRows& rows = tensor.rows;
-    const int64_t stride = row_bytes(tensor.type, rows.cols);
-    const int64_t step = std::clamp<int64_t>(kPiece / std::max<int64_t>(stride, 1), 1,
-                                             std::max<int64_t>(rows.rows, 1));
-    buffer_.reserve(step * stride);
-    // For each thread a row as it was and a row as it will be.
-    floats_.resize(2 * static_cast<size_t>(team_.size()) * static_cast<size_t>(rows.cols));
-    for (int64_t first = 0; first < rows.rows; first += step) {
-      check_cancel(options_.cancel);
-      const int64_t n = std::min(step, rows.rows - first);
-      encode(tensor, first, n, stride);
-      writer_.write({buffer_.data(), static_cast<size_t>(n * stride)});
-      done_ += static_cast<uint64_t>(n * stride);
-      if (options_.on_progress) options_.on_progress(done_, writer_.file_bytes());
-    }
-    if (rows.give_back) rows.give_back(0, rows.rows);
-  }
-
-  uint64_t finish() {
-    check_cancel(options_.cancel);
-    writer_.finish();
-    return writer_.file_bytes();
-  }
-
- private:
-  void encode(const PlannedTensor& tensor, int64_t first, int64_t n, int64_t stride) {
-    TileCounter next;
-    std::atomic<int64_t> bad{std::numeric_limits<int64_t>::max()};
-    team_.run([&](int thread, Team&) {
-      float* floats = floats_.data() + 2 * thread * tensor.rows.cols;
-      for (int64_t i = next.next(); i < n; i = next.next()) {
-        if (encode_row(tensor, source_row(tensor, first + i), floats,
-                       buffer_.data() + i * stride)) {
-          continue;
-        }
-        int64_t seen = bad.load();
-        while (first + i < seen && !bad.compare_exchange_weak(seen, first + i)) {
-        }
-      }
-    });
-    if (bad != std::numeric_limits<int64_t>::max()) {
-      throw Error(
-          ErrorCode::bad_file,
-          fmt::format("{}: row {}: expected numbers that {} holds, got one that is "
-                      "infinite, no number or too large",
-                      tensor.rows.name, source_row(tensor, bad), dtype_info(tensor.type).name),
-          "the checkpoint may be damaged; BF16 holds what is only too large");
-    }
-  }
-
-  // floats [2 * cols]. False: a number is not finite, or would not be.
-  static bool encode_row(const PlannedTensor& tensor, int64_t row, float* floats, std::byte* to) {
-    const WeightRows& rows = tensor.rows;
-    const bool is_matrix = rows.shape.size() == 2;
-    rows.floats(row, floats);
-    const float most = largest(floats, rows.cols);
-    if (std::isinf(most)) return false;
-    if (tensor.type == rows.type && tensor.transform != HfTransform::plus_one && is_matrix) {
-      rows.bytes(row, to);
-      return true;
-    }
-    float* changed = floats + rows.cols;
-    if (tensor.transform == HfTransform::plus_one) {
-      for (int64_t i = 0; i < rows.cols; ++i) changed[i] = 1.0f + floats[i];
-    } else if (tensor.transform == HfTransform::rope_rows && !is_matrix) {
-      move_columns(floats, rows.cols, tensor.heads, changed);
-    } else {
-      changed = floats;
-    }
-    quantize_row(tensor.type, changed, rows.cols, to);
-    if (most <= kMostHalf || tensor.type == DType::F32) return true;
-    dequantize_row(tensor.type, to, rows.cols, floats);
-    return !std::isinf(largest(floats, rows.cols));
-  }
-
-  const ImportPlan& plan_;
-  const ConvertOptions& options_;
-  Team team_;
-  GgufWriter writer_;
-  Buffer<std::byte> buffer_;
-  std::vector<float> floats_;
-  uint64_t done_ = 0;
-};
-
 }  // namespace
 
 void finish_plan(ImportPlan& plan, std::optional<DType> type, bool allow_requantize) {
@@ -250,24 +113,37 @@ void finish_plan(ImportPlan& plan, std::optional<DType> type, bool allow_requant
   }
 }
 
-ConvertResult write_plan(const ImportPlan& plan, const std::string& out,
-                         const ConvertOptions& options) {
-  ConvertResult result;
-  result.notes = plan.notes;
-  result.n_tensors = static_cast<int64_t>(plan.tensors.size());
-  for (const PlannedTensor& tensor : plan.tensors) {
+void count_types(std::span<const PlannedTensor> tensors, ConvertResult& result) {
+  result.n_tensors = static_cast<int64_t>(tensors.size());
+  for (const PlannedTensor& tensor : tensors) {
     auto it = std::find_if(result.types.begin(), result.types.end(),
                            [&](const auto& row) { return row.type == tensor.type; });
     if (it == result.types.end()) it = result.types.insert(result.types.end(), {tensor.type, 0});
     ++it->n_tensors;
   }
+}
+
+ConvertResult write_plan(const ImportPlan& plan, const std::string& out,
+                         const ConvertOptions& options) {
+  ConvertResult result;
+  result.notes = plan.notes;
+  count_types(plan.tensors, result);
   if (options.dry_run) {
     result.bytes = plan.header.layout().file_bytes;
     return result;
   }
-  PlanWriter writer(plan, out, options);
-  for (const PlannedTensor& tensor : plan.tensors) writer.tensor(tensor);
-  result.bytes = writer.finish();
+  GgufWriter writer(out, plan.header, {.inputs = plan.inputs});
+  RowEncoder encoder(options.n_threads, options.cancel);
+  uint64_t done = 0;
+  for (const PlannedTensor& tensor : plan.tensors) {
+    encoder.run(tensor, [&](std::span<const std::byte> bytes) {
+      writer.write(bytes);
+      done += bytes.size();
+      if (options.on_progress) options.on_progress(done, writer.file_bytes());
+    });
+  }
+  writer.finish();
+  result.bytes = writer.file_bytes();
   return result;
 }
 

@@ -61,6 +61,11 @@ struct Arch {
   const HfNames* hf = nullptr;  // nullptr: cannot be converted
 };
 
+/// Heads whose rows a query's or key's tensor holds.
+inline int64_t role_heads(Role role, const LayerSpec& layer) noexcept {
+  return role == Role::attn_q || role == Role::attn_q_bias ? layer.n_head : layer.n_head_kv;
+}
+
 /// A tensor's name for one layer.
 std::string layer_name(std::string_view pattern, int64_t layer);
 

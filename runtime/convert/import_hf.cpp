@@ -175,8 +175,9 @@ class TensorImport {
 
   void refuse_unused() {
     std::map<std::string_view, int64_t> left_out;
-    for (const auto& [plain, stored] : stored_names_) {
-      if (used_.count(plain) != 0) continue;
+    for (const auto& names : stored_names_) {
+      const std::string& stored = names.second;
+      if (used_.count(names.first) != 0) continue;
       const auto part =
           std::find_if(arch_.hf->left_out.begin(), arch_.hf->left_out.end(),
                        [&](std::string_view p) { return stored.find(p) != std::string::npos; });

@@ -70,6 +70,11 @@ DType type_for(const PlannedTensor& tensor, std::optional<DType> wanted, bool al
                int64_t& n_fallen_back) {
   const WeightRows& rows = tensor.rows;
   if (rows.shape.size() < 2) return DType::F32;
+  if (!wanted && rows.was_quantized && rows.type == DType::F32) {
+    throw Error(ErrorCode::unsupported,
+                fmt::format("{}: no type but F32 holds its numbers without loss", rows.name),
+                "give F32 to keep every bit, or another type with --allow-requantize");
+  }
   if (!wanted) return rows.type;
   DType type = *wanted;
   if (rows.cols % dtype_info(type).block_len != 0) {

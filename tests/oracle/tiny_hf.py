@@ -1,7 +1,8 @@
 """Tiny Hugging Face models with random weights, and what transformers makes of them in float32.
 
   tiny_hf.py make FOLDER            writes FOLDER/NAME/ (model folder, expected.json, logits.f32) for
-                                    each model of MODELS; tests/fixtures/convert was made so
+                                    each model of MODELS, and FOLDER/llama2c/ (model.bin, tokenizer.bin);
+                                    tests/fixtures/convert was made so
   tiny_hf.py check NIBBLE [FOLDER]  converts each with NIBBLE, compares logits over all positions,
                                     greedy tokens and token ids of seeded multilingual texts with
                                     transformers, tokenizers and sentencepiece, live
@@ -12,6 +13,7 @@ Needs torch, transformers, tokenizers, sentencepiece, safetensors.
 """
 import json
 import pathlib
+import struct
 import subprocess
 import sys
 import tempfile
@@ -198,14 +200,68 @@ def make(root):
         model.generation_config.temperature = 0.7
         model.to(getattr(torch, dtype)).save_pretrained(
             folder, max_shard_size="30KB" if name == "llama_scaled" else "1GB")
-        reference = Reference(folder)
-        prompt = [config.bos_token_id] + reference.ids(PROMPT)
-        texts = plain(FIXED)
-        (folder / "expected.json").write_text(json.dumps(
-            {"prompt": prompt, "greedy": reference.greedy(prompt), "texts": texts,
-             "ids": [reference.ids(t) for t in texts]}))
-        reference.logits(prompt).tofile(folder / "logits.f32")
-        print(name, "prompt", len(prompt), "vocab", config.vocab_size)
+        write_expected(folder, Reference(folder), config.bos_token_id)
+    make_llama2c(pathlib.Path(root, "llama2c"))
+
+
+def write_llama2c(folder, model, sp):
+    """llama2.c's export.py (legacy_export) and tokenizer.py, written anew."""
+    c, state = model.config, model.state_dict()
+    head = c.hidden_size // c.num_attention_heads
+
+    def adjacent(w):  # rows of a head: pairs (i, i + half) become (2i, 2i + 1), as run.c rotates
+        heads = w.shape[0] // head
+        return w.view(heads, 2, head // 2, -1).transpose(1, 2).reshape(w.shape)
+
+    def layers(name, change=lambda w: w):
+        return [change(state[f"model.layers.{i}.{name}.weight"]) for i in range(c.num_hidden_layers)]
+
+    angles = torch.zeros(c.max_position_embeddings * head // 2)
+    tensors = [state["model.embed_tokens.weight"], *layers("input_layernorm"),
+               *layers("self_attn.q_proj", adjacent), *layers("self_attn.k_proj", adjacent),
+               *layers("self_attn.v_proj"), *layers("self_attn.o_proj"),
+               *layers("post_attention_layernorm"), *layers("mlp.gate_proj"), *layers("mlp.down_proj"),
+               *layers("mlp.up_proj"), state["model.norm.weight"], angles, angles,
+               state["lm_head.weight"]]
+    with open(folder / "model.bin", "wb") as out:
+        out.write(struct.pack("<7i", c.hidden_size, c.intermediate_size, c.num_hidden_layers,
+                              c.num_attention_heads, c.num_key_value_heads, -c.vocab_size,
+                              c.max_position_embeddings))
+        for t in tensors:
+            out.write(t.float().numpy().astype("<f4").tobytes())
+    pieces = [sp.id_to_piece(i).replace("▁", " ").encode() for i in range(len(sp))]
+    pieces[1], pieces[2] = b"\n<s>\n", b"\n</s>\n"
+    with open(folder / "tokenizer.bin", "wb") as out:
+        out.write(struct.pack("<I", max(map(len, pieces))))
+        for i, piece in enumerate(pieces):
+            out.write(struct.pack("<fI", sp.get_score(i), len(piece)) + piece)
+
+
+def make_llama2c(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    sp = sentencepiece.SentencePieceProcessor(model_proto=sentencepieces(True))
+    torch.manual_seed(9)
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(
+        hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, vocab_size=len(sp), max_position_embeddings=64, rms_norm_eps=1e-5,
+        initializer_range=0.3))
+    for p in model.parameters():
+        if p.dim() == 1:
+            torch.nn.init.normal_(p, 1.0, 0.2)
+    reference = Reference.__new__(Reference)
+    reference.model, reference.sp, reference.tokenizer = model.eval(), sp, None
+    write_llama2c(folder, model, sp)
+    write_expected(folder, reference, 1)
+
+
+def write_expected(folder, reference, bos):
+    prompt = [bos] + reference.ids(PROMPT)
+    texts = [t for t in plain(FIXED) if "<tool>" not in t]
+    (folder / "expected.json").write_text(json.dumps(
+        {"prompt": prompt, "greedy": reference.greedy(prompt), "texts": texts,
+         "ids": [reference.ids(t) for t in texts]}))
+    reference.logits(prompt).tofile(folder / "logits.f32")
+    print(folder.name, "prompt", len(prompt))
 
 
 def nibble_ids(nibble, gguf, text):

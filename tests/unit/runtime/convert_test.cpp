@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "formats/io/error.h"
+#include "formats/safetensors.h"
 #include "formats/tensor_file.h"
 #include "quant/codec.h"
 #include "runtime/engine/engine.h"
@@ -347,4 +348,120 @@ TEST_CASE("a file in the folder is no output") {
   CHECK_THROWS_AS(convert_model(copy.path(), copy / "config.json"), Error);
   CHECK(test::read_file(copy / "config.json") ==
         test::read_file(test::convert_fixture("mistral_window") + "/config.json"));
+}
+
+TEST_CASE("a llama2.c checkpoint gives the logits, tokens and ids of the model it was made of") {
+  const test::TempDir dir;
+  const std::string in = test::convert_fixture("llama2c");
+  Session session = session_of(converted(dir, in + "/model.bin"));
+  const json expected = test::expected_of("llama2c");
+  const std::vector<float> want = test::expected_logits("llama2c");
+  const auto prompt = expected["prompt"].get<std::vector<int32_t>>();
+  const auto n_vocab = static_cast<size_t>(session.engine().n_vocab());
+  double worst = 0;
+  for (size_t i = 0; i < prompt.size(); ++i) {
+    session.sync(std::span(prompt).first(i + 1));
+    for (size_t v = 0; v < n_vocab; ++v) {
+      worst =
+          std::max(worst, std::abs(double{session.logits()[v]} - double{want[i * n_vocab + v]}));
+    }
+  }
+  CHECK(worst <= kBound);
+  for (const json& token : expected["greedy"]) {
+    const std::span<const float> logits = session.logits();
+    const auto best = std::max_element(logits.begin(), logits.end()) - logits.begin();
+    REQUIRE(best == token.get<int64_t>());
+    session.append(static_cast<int32_t>(best));
+  }
+  const Tokenizer& tokenizer = session.engine().tokenizer();
+  for (size_t i = 0; i < expected["texts"].size(); ++i) {
+    const auto text = expected["texts"][i].get<std::string>();
+    INFO(text);
+    CHECK(tokenizer.encode(text, false, false) == expected["ids"][i].get<std::vector<int32_t>>());
+  }
+}
+
+TEST_CASE("a llama2.c file that is cut, of a later version or of something else is refused") {
+  const std::string whole = test::read_file(test::convert_fixture("llama2c") + "/model.bin");
+  const test::TempDir dir;
+  std::filesystem::copy_file(test::convert_fixture("llama2c") + "/tokenizer.bin",
+                             dir / "tokenizer.bin");
+  const std::string path = dir / "model.bin";
+  const auto message = [&](const std::string& bytes) {
+    test::write_file(path, bytes);
+    return refusal(path);
+  };
+  CHECK(message(whole) == "converted");
+  for (size_t n = 0; n < 40; ++n) CHECK_THAT(message(whole.substr(0, n)), Contains("model.bin"));
+  CHECK_THAT(message(whole.substr(0, whole.size() - 1)), Contains("llama2.c"));
+  CHECK_THAT(message(whole + "x"), Contains("llama2.c"));
+  CHECK_THAT(message("24ka" + std::string("\x02\x00\x00\x00", 4) + std::string(300, 0)),
+             Contains("version 2"));
+  CHECK_THAT(message("PK\x03\x04" + std::string(300, 0)), Contains("pickle"));
+  CHECK_THAT(message(std::string(300, 'x')), Contains("llama2.c"));
+  CHECK_THAT(message(""), Contains("model.bin"));
+  for (size_t field = 0; field < 7; ++field) {
+    for (const int32_t value : {0, -1, 1, 7, INT32_MAX, INT32_MIN}) {
+      std::string bytes = whole;
+      std::memcpy(bytes.data() + 4 * field, &value, sizeof value);
+      CHECK_THAT(message(bytes), Contains("model.bin"));
+    }
+  }
+  test::write_file(path, whole);
+  const std::string tokens = test::read_file(dir / "tokenizer.bin");
+  for (size_t n = 0; n < tokens.size(); n += 7) {
+    test::write_file(dir / "tokenizer.bin", tokens.substr(0, n));
+    CHECK_THAT(refusal(path), Contains("tokenizer.bin"));
+  }
+}
+
+TEST_CASE("safetensors of a converted model are the tensors it was converted from") {
+  for (const std::string name : {"llama_bias", "mistral_window", "gemma3"}) {
+    const test::TempDir dir;
+    const std::string gguf = converted(dir, test::convert_fixture(name));
+    const ConvertResult result = convert_model(gguf, dir / "back.safetensors");
+    CHECK(result.notes.size() == 1);  // metadata and tokenizer
+    const SafetensorsFile back = open_safetensors(dir / "back.safetensors");
+    const SafetensorsFile first =
+        open_safetensors(test::convert_fixture(name) + "/model.safetensors");
+    REQUIRE(back.tensors().size() == first.tensors().size());
+    for (const SafeTensor& t : first.tensors()) {
+      INFO(name << " " << t.name);
+      const SafeTensor* got = back.find(t.name);
+      REQUIRE(got != nullptr);
+      CHECK(got->shape == t.shape);
+      const auto want_bytes = first.data(t), got_bytes = back.data(*got);
+      if (got->type == t.type) {
+        // Adding one and taking it away rounds a norm of gemma3 that is stored as F32; none is.
+        CHECK(std::equal(want_bytes.begin(), want_bytes.end(), got_bytes.begin()));
+        continue;
+      }
+      // Vectors became F32: the same numbers, one rounding of 1 + w apart where norms add one.
+      REQUIRE(got->type == SafeType::f32);
+      const DType type = t.type == SafeType::f16 ? DType::F16 : DType::BF16;
+      std::vector<float> want(static_cast<size_t>(t.shape[0])), numbers(want.size());
+      dequantize_row(type, want_bytes.data(), t.shape[0], want.data());
+      std::memcpy(numbers.data(), got_bytes.data(), got_bytes.size());
+      for (size_t i = 0; i < want.size(); ++i) {
+        // 1 + w lies below 2, so it is rounded by at most 2^-24.
+        CHECK(std::abs(double{numbers[i]} - double{want[i]}) <= 0x1p-24);
+      }
+    }
+  }
+}
+
+TEST_CASE("safetensors of a quantized model are F16, or what was asked for") {
+  const test::TempDir dir;
+  const std::string gguf = converted(dir, test::convert_fixture("gemma3"), DType::Q8_0);
+  convert_model(gguf, dir / "a.safetensors");
+  CHECK(open_safetensors(dir / "a.safetensors").find("model.layers.0.mlp.down_proj.weight")->type ==
+        SafeType::f16);
+  ConvertOptions options;
+  options.type = DType::F32;
+  convert_model(gguf, dir / "b.safetensors", options);
+  CHECK(open_safetensors(dir / "b.safetensors").find("model.layers.0.mlp.down_proj.weight")->type ==
+        SafeType::f32);
+  options.type = DType::Q4_0;
+  CHECK_THROWS_AS(convert_model(gguf, dir / "c.safetensors", options), Error);
+  CHECK_THROWS_AS(convert_model(gguf, gguf), Error);
 }

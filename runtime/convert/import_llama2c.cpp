@@ -131,6 +131,12 @@ ImportPlan plan_llama2c(const std::string& path, const std::string& tokenizer) {
   const std::string beside = (model_path.parent_path() / "tokenizer.bin").string();
   // The model first: a file that is none must not be blamed for a missing tokenizer.
   (void)read_llama2c(MappedFile(path).bytes(), path);
+  std::error_code ignored;
+  if (tokenizer.empty() && !std::filesystem::exists(beside, ignored)) {
+    throw Error(ErrorCode::not_found,
+                fmt::format("{}: expected tokenizer.bin beside it, got none", path),
+                "--tokenizer names another");
+  }
   const auto files = std::make_shared<const Files>(path, tokenizer.empty() ? beside : tokenizer);
   const Llama2cModel model = read_llama2c(files->model.bytes(), path);
   ImportPlan plan;

@@ -308,6 +308,11 @@ bool is_byte_level(JsonValue tokenizer) noexcept {
 
 void import_tokenizer(const TokenizerFiles& files, const HfConfig& config, int64_t n_vocab,
                       GgufHeader& header, std::vector<std::string>& notes) {
+  constexpr int64_t kMostTokens = 1 << 24;
+  if (n_vocab > kMostTokens) {
+    fail(ErrorCode::unsupported, "{}: expected an embedding of at most {} tokens, got {}",
+         files.folder, kMostTokens, n_vocab);
+  }
   const bool has_json = files.tokenizer.exists();
   const bool bpe = has_json && is_byte_level(files.tokenizer);
   if (!has_json && !files.has_model) {

@@ -14,6 +14,8 @@
 namespace nibble {
 namespace {
 
+constexpr int kPlace[] = {0, 4, 1, 5, 2, 6, 3, 7};  // AWQ: of output o % 8 in its word
+
 /// A matrix of 32-bit words with several numbers each.
 struct Words {
   const std::byte* data = nullptr;
@@ -143,7 +145,6 @@ std::optional<WeightRows> open_gptq(const FolderTensors& tensors, const std::str
 std::optional<WeightRows> open_awq(const FolderTensors& tensors, const std::string& name,
                                    const HfConfig& config) {
   constexpr int64_t kPerWord = 8;
-  constexpr int kPlace[] = {0, 4, 1, 5, 2, 6, 3, 7};  // of output o % 8 in its word
   const std::string base = base_of(name);
   const FolderTensor packed = tensors(base + ".qweight");
   if (!packed) return std::nullopt;
@@ -166,7 +167,7 @@ std::optional<WeightRows> open_awq(const FolderTensors& tensors, const std::stri
       words};
   const std::byte* scales =
       checked_data(required(tensors, base + ".scales"), SafeType::f16, {groups, w.rows}).data();
-  const auto number = [kPlace](const Words& from, int64_t row, int64_t output) {
+  const auto number = [](const Words& from, int64_t row, int64_t output) {
     return static_cast<int>(from.at(row, output / kPerWord) >> (4 * kPlace[output % kPerWord]) &
                             15);
   };

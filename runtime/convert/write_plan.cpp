@@ -82,10 +82,13 @@ DType type_for(const PlannedTensor& tensor, std::optional<DType> wanted, bool al
     type = DType::F16;
   }
   if (rows.was_quantized && type != rows.type && type != DType::F32 && !allow_requantize) {
-    throw Error(ErrorCode::unsupported,
-                fmt::format("{}: expected a type that holds it without loss ({} or F32), got {}",
-                            rows.name, dtype_info(rows.type).name, dtype_info(type).name),
-                "--allow-requantize rounds it a second time; leave the type away to keep it");
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format(
+            "{}: expected a type that holds it without loss ({}F32), got {}", rows.name,
+            rows.type == DType::F32 ? "" : fmt::format("{} or ", dtype_info(rows.type).name),
+            dtype_info(type).name),
+        "--allow-requantize rounds it a second time; leave the type away to keep it");
   }
   return type;
 }

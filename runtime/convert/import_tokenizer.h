@@ -20,8 +20,8 @@ struct TokenizerFiles {
   std::string folder;  // for messages
   JsonValue tokenizer, tokenizer_config, generation_config, added_tokens;
   bool has_model = false;
-  std::span<const std::byte> model;  // tokenizer.model
-  std::string_view chat_template;
+  std::span<const std::byte> model = {};  // tokenizer.model
+  std::string_view chat_template = {};
 
   static TokenizerFiles of(const HfFolder& folder);
   std::string tokenizer_path() const { return folder + "/tokenizer.json"; }

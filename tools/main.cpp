@@ -16,7 +16,7 @@ namespace {
 
 constexpr const Command* kCommands[] = {
     &cmd_chat,       &cmd_run,   &cmd_inspect, &cmd_tokenize, &cmd_logits,
-    &cmd_perplexity, &cmd_bench, &cmd_doctor,  &cmd_pack,
+    &cmd_perplexity, &cmd_bench, &cmd_doctor,  &cmd_pack,     &cmd_convert,
 };
 
 int print(const std::string& text) {

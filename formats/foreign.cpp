@@ -99,7 +99,7 @@ void fail_foreign(std::span<const std::byte> bytes, const std::string& name) {
   }
   // safetensors: the length of a JSON header, then the header.
   if (head.size() > 8 && head[8] == '{' && load_le<uint64_t>(bytes.data()) < bytes.size()) {
-    fail_kind(name, "a safetensors file", kConvert);
+    fail_kind(name, "a safetensors file", "nibble convert makes GGUF of it and its folder");
   }
   if (text.starts_with("{")) fail_kind(name, "a JSON text", "name the model file beside it");
   if (std::all_of(head.begin(), head.end(), [](char c) { return c == 0; })) {

@@ -3,9 +3,11 @@
 // One file in runtime/model/arch/ and one row in archs.cpp each.
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "runtime/model/config.h"
+#include "runtime/model/hf_names.h"
 #include "runtime/model/hparams.h"
 
 namespace nibble {
@@ -45,8 +47,10 @@ inline constexpr bool is_layer_role(Role r) {
 
 struct TensorName {
   Role role;
-  std::string_view name;  // a layer's: "{}" stands for its number
+  std::string_view name;     // a layer's: "{}" stands for its number
+  std::string_view hf = {};  // what Hugging Face calls it, "{}" likewise; empty: it has none
   bool required = true;
+  HfTransform transform = HfTransform::none;
 };
 
 struct Arch {
@@ -54,7 +58,16 @@ struct Arch {
   /// Errors: bad_file, unsupported (names the key).
   ModelConfig (*read_config)(const HParams&);
   std::span<const TensorName> tensors;
+  const HfNames* hf = nullptr;  // nullptr: cannot be converted
 };
+
+/// Heads whose rows a query's or key's tensor holds.
+inline int64_t role_heads(Role role, const LayerSpec& layer) noexcept {
+  return role == Role::attn_q || role == Role::attn_q_bias ? layer.n_head : layer.n_head_kv;
+}
+
+/// A tensor's name for one layer.
+std::string layer_name(std::string_view pattern, int64_t layer);
 
 /// By general.architecture; nullptr if nibble has none of this name.
 const Arch* find_arch(std::string_view name) noexcept;

@@ -13,15 +13,7 @@
 
 namespace nibble {
 
-namespace {
-
-struct Shape {
-  int64_t rows;
-  int64_t cols;
-};
-
-/// What a role's tensor must look like. Vectors have one row.
-Shape expected_shape(Role role, const ModelConfig& c, const LayerSpec& s) {
+RoleShape role_shape(Role role, const ModelConfig& c, const LayerSpec& s) noexcept {
   switch (role) {
     case Role::token_embd:
       return {c.n_vocab, c.n_embd};
@@ -65,8 +57,7 @@ Shape expected_shape(Role role, const ModelConfig& c, const LayerSpec& s) {
   return {0, 0};
 }
 
-/// Norms and biases are used as floats.
-bool is_vector(Role role) {
+bool is_vector_role(Role role) noexcept {
   switch (role) {
     case Role::output_norm:
     case Role::rope_freqs:
@@ -86,6 +77,8 @@ bool is_vector(Role role) {
   }
 }
 
+namespace {
+
 std::string shape_text(const TensorInfo& info) {
   std::string text = "[";
   for (int i = 0; i < info.n_dims; ++i) {
@@ -94,7 +87,7 @@ std::string shape_text(const TensorInfo& info) {
   return text + "]";
 }
 
-Matrix checked_matrix(const TensorFile& file, const TensorInfo& info, Shape want) {
+Matrix checked_matrix(const TensorFile& file, const TensorInfo& info, RoleShape want) {
   const std::optional<StoredType> type = find_stored_type(info.type_id);
   if (!type) {
     const char* name = dtype_ecosystem_name(info.type_id);
@@ -134,9 +127,9 @@ class Binder {
       }
       return;
     }
-    Matrix matrix = checked_matrix(file_, *info, expected_shape(row.role, config_, spec));
+    Matrix matrix = checked_matrix(file_, *info, role_shape(row.role, config_, spec));
     out_.n_params += matrix.rows * matrix.cols;
-    if (is_vector(row.role)) {
+    if (is_vector_role(row.role)) {
       matrix = {copy_vector(matrix), DType::F32, matrix.rows, matrix.cols};
     } else if (row.role != Role::token_embd) {
       out_.matrix_bytes += matrix.rows * row_bytes(matrix.type, matrix.cols);
@@ -175,14 +168,6 @@ class Binder {
   Weights& out_;
   std::vector<const TensorInfo*> bound_;
 };
-
-std::string layer_name(std::string_view pattern, int64_t layer) {
-  const size_t at = pattern.find("{}");
-  std::string name(pattern.substr(0, at));
-  name += fmt::format("{}", layer);
-  name += pattern.substr(at + 2);
-  return name;
-}
 
 void check_layer(const TensorFile& file, const ModelConfig& config, size_t i) {
   const LayerSpec& s = config.layers[i];

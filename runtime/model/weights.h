@@ -35,6 +35,15 @@ struct Weights {
   std::vector<Buffer<std::byte>> packed;
 };
 
+/// What a role's tensor must look like. Vectors have one row.
+struct RoleShape {
+  int64_t rows;
+  int64_t cols;
+};
+RoleShape role_shape(Role role, const ModelConfig& c, const LayerSpec& s) noexcept;
+/// Norms and biases are used as floats.
+bool is_vector_role(Role role) noexcept;
+
 /// config.n_vocab is set from the embedding's rows.
 /// Errors: bad_file (missing tensor, wrong shape), unsupported (tensor type).
 Weights bind_weights(const TensorFile& file, const Arch& arch, ModelConfig& config);

@@ -17,7 +17,7 @@ LAYERS = {
     "runtime/threads": ["runtime/threads"],
     "runtime/text": ["formats", "runtime/threads", "runtime/text"],
     "runtime/model": ["quant", "formats", "runtime/threads", "runtime/model"],
-    "runtime/convert": ["quant", "formats", "runtime/threads", "runtime/model",
+    "runtime/convert": ["quant", "formats", "runtime/threads", "runtime/text", "runtime/model",
                         "runtime/convert"],
     "runtime/engine": ["quant", "formats", "runtime/threads", "runtime/text", "runtime/model",
                        "runtime/engine"],

@@ -18,7 +18,7 @@ require(SMOLLM2, GEMMA3)
 M = model(SMOLLM2)
 G = model(GEMMA3)
 COMMANDS = ["chat", "run", "inspect", "tokenize", "logits", "perplexity", "bench", "doctor",
-            "pack"]
+            "pack", "convert"]
 TEXT = "/usr/share/common-licenses/GPL-3"
 
 

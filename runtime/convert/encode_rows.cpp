@@ -1,0 +1,127 @@
+#include "runtime/convert/encode_rows.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+
+#include "formats/io/error.h"
+#include "quant/codec.h"
+
+namespace nibble {
+namespace {
+
+constexpr int64_t kPiece = 4 << 20;  // bytes handed on between two looks at the cancel token
+
+/// Where element `out` of a head's `dim` comes from, counted over all heads.
+int64_t rope_source(int64_t out, int64_t dim, bool inverse) {
+  const int64_t in_head = out % dim;
+  const int64_t half = dim / 2;
+  const int64_t source =
+      inverse ? in_head % half * 2 + in_head / half : in_head / 2 + in_head % 2 * half;
+  return out - in_head + source;
+}
+
+/// The row that becomes row `out`.
+int64_t source_row(const PlannedTensor& tensor, int64_t out) {
+  // A bias has its heads in the columns; see move_columns().
+  if (tensor.transform != HfTransform::rope_rows || tensor.rows.shape.size() < 2) return out;
+  return rope_source(out, tensor.rows.rows / tensor.heads, tensor.inverse);
+}
+
+/// rope_rows of a bias. from, to [cols]
+void move_columns(const PlannedTensor& tensor, const float* from, float* to) {
+  const int64_t cols = tensor.rows.cols;
+  for (int64_t i = 0; i < cols; ++i) {
+    to[i] = from[rope_source(i, cols / tensor.heads, tensor.inverse)];
+  }
+}
+
+/// Infinity where a number is not finite.
+float largest(const float* row, int64_t cols) {
+  float most = 0;
+  for (int64_t i = 0; i < cols; ++i) {
+    const float magnitude = std::fabs(row[i]);
+    if (!(magnitude <= most)) most = magnitude;  // NaN too
+    if (!(most < std::numeric_limits<float>::infinity())) {
+      return std::numeric_limits<float>::infinity();
+    }
+  }
+  return most;
+}
+
+constexpr float kMostHalf = 65504;  // beyond, a half or a block's scale may be infinite
+
+// floats [2 * cols]. False: a number is not finite, or would not be.
+bool encode_row(const PlannedTensor& tensor, int64_t row, float* floats, std::byte* to) {
+  const WeightRows& rows = tensor.rows;
+  const bool is_matrix = rows.shape.size() == 2;
+  rows.floats(row, floats);
+  const float most = largest(floats, rows.cols);
+  if (std::isinf(most)) return false;
+  if (tensor.type == rows.type && tensor.transform != HfTransform::plus_one && is_matrix) {
+    rows.bytes(row, to);
+    return true;
+  }
+  float* changed = floats + rows.cols;
+  if (tensor.transform == HfTransform::plus_one) {
+    const float one = tensor.inverse ? -1.0f : 1.0f;
+    for (int64_t i = 0; i < rows.cols; ++i) changed[i] = floats[i] + one;
+  } else if (tensor.transform == HfTransform::rope_rows && !is_matrix) {
+    move_columns(tensor, floats, changed);
+  } else {
+    changed = floats;
+  }
+  quantize_row(tensor.type, changed, rows.cols, to);
+  if (most <= kMostHalf || tensor.type == DType::F32) return true;
+  dequantize_row(tensor.type, to, rows.cols, floats);
+  return !std::isinf(largest(floats, rows.cols));
+}
+
+}  // namespace
+
+RowEncoder::RowEncoder(int n_threads, const CancelToken* cancel)
+    : team_(n_threads > 0 ? n_threads : default_threads()), cancel_(cancel) {}
+
+void RowEncoder::run(const PlannedTensor& tensor,
+                     FunctionRef<void(std::span<const std::byte>)> sink) {
+  const WeightRows& rows = tensor.rows;
+  const int64_t stride = row_bytes(tensor.type, rows.cols);
+  const int64_t step = std::clamp<int64_t>(kPiece / std::max<int64_t>(stride, 1), 1,
+                                           std::max<int64_t>(rows.rows, 1));
+  buffer_.reserve(step * stride);
+  // For each thread a row as it was and a row as it will be.
+  floats_.resize(2 * static_cast<size_t>(team_.size()) * static_cast<size_t>(rows.cols));
+  for (int64_t first = 0; first < rows.rows; first += step) {
+    if (cancel_ != nullptr && cancel_->requested()) fail(ErrorCode::cancelled, "cancelled");
+    const int64_t n = std::min(step, rows.rows - first);
+    encode(tensor, first, n, stride);
+    sink({buffer_.data(), static_cast<size_t>(n * stride)});
+  }
+  if (rows.give_back) rows.give_back(0, rows.rows);
+}
+
+void RowEncoder::encode(const PlannedTensor& tensor, int64_t first, int64_t n, int64_t stride) {
+  constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+  TileCounter next;
+  std::atomic<int64_t> bad{kNone};
+  team_.run([&](int thread, Team&) {
+    float* floats = floats_.data() + 2 * thread * tensor.rows.cols;
+    for (int64_t i = next.next(); i < n; i = next.next()) {
+      std::byte* to = buffer_.data() + i * stride;
+      if (encode_row(tensor, source_row(tensor, first + i), floats, to)) continue;
+      int64_t seen = bad.load();
+      while (first + i < seen && !bad.compare_exchange_weak(seen, first + i)) {
+      }
+    }
+  });
+  if (bad == kNone) return;
+  throw Error(
+      ErrorCode::bad_file,
+      fmt::format("{}: row {}: expected numbers that {} holds, got one that is infinite, no "
+                  "number or too large",
+                  tensor.rows.name, source_row(tensor, bad), dtype_info(tensor.type).name),
+      "the checkpoint may be damaged; BF16 holds what is only too large");
+}
+
+}  // namespace nibble

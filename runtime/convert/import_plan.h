@@ -1,0 +1,58 @@
+#pragma once
+// A model of another format on its way to GGUF: metadata, and for each tensor where its rows come
+// from, what happens to them and which type they get. Made by import_hf.cpp and import_llama2c.cpp,
+// written by write_plan(), a piece of a tensor at a time.
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/gguf.h"
+#include "runtime/convert/convert.h"
+#include "runtime/convert/weight_rows.h"
+#include "runtime/model/hf_names.h"
+
+namespace nibble {
+
+struct PlannedTensor {
+  std::string name;  // in GGUF
+  WeightRows rows;
+  HfTransform transform = HfTransform::none;
+  int64_t heads = 1;     // of rope_rows
+  bool inverse = false;  // the transform is undone
+  DType type = DType::F32;
+};
+
+struct ImportPlan {
+  GgufHeader header;  // metadata only, until finish_plan()
+  std::vector<PlannedTensor> tensors;
+  std::vector<std::string> notes;
+  std::vector<std::string> inputs;    // files that must stay
+  std::shared_ptr<const void> owner;  // what the rows are views into
+};
+
+/// Plans the conversion of a Hugging Face folder. Errors: see convert_model().
+ImportPlan plan_hf(const std::string& path);
+
+/// Plans the conversion of a llama2.c checkpoint. tokenizer: its tokenizer.bin.
+ImportPlan plan_llama2c(const std::string& path, const std::string& tokenizer);
+
+/// Sets the types of the tensors, general.file_type and the tensor table. Vectors become F32.
+/// Errors: bad_argument (a type that cannot be written), unsupported (a checkpoint that is already
+/// quantized, without allow_requantize).
+void finish_plan(ImportPlan& plan, std::optional<DType> type, bool allow_requantize);
+
+/// Fills n_tensors and types.
+void count_types(std::span<const PlannedTensor> tensors, ConvertResult& result);
+
+/// Errors: io, bad_file (a number that is not finite, with tensor and row), cancelled.
+ConvertResult write_plan(const ImportPlan& plan, const std::string& out,
+                         const ConvertOptions& options);
+
+/// GGUF to safetensors: names and order of Hugging Face where the architecture's row says them,
+/// quantized matrices as F16 or options.type. Errors: as convert_model().
+ConvertResult export_safetensors(const std::string& in, const std::string& out,
+                                 const ConvertOptions& options);
+
+}  // namespace nibble

@@ -1,0 +1,61 @@
+#pragma once
+// What the Hugging Face ecosystem calls an architecture: the class and the keys in config.json, and
+// what becomes of tensors on the way to GGUF. Part of an architecture's file and row, so that a new
+// architecture brings its own converter. Tensor names are in the rows of TensorName (arch.h).
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nibble {
+
+class GgufHeader;
+class HfConfig;
+
+/// How a tensor's numbers change from Hugging Face to GGUF.
+enum class HfTransform : uint8_t {
+  none,
+  rope_rows,  // rows of each head: i and i + half become 2i and 2i + 1, so that pairs are adjacent
+  plus_one,   // norms that multiply by 1 + weight
+};
+
+/// A number of config.json that is a number in GGUF.
+struct HfKey {
+  std::string_view hf;
+  std::string_view gguf;  // behind "<arch>."
+  enum class Kind : uint8_t { whole, real } kind = Kind::whole;
+  double otherwise = -1;  // when config.json lacks it; below 0: it must be there
+};
+
+/// What a conversion collects besides the keys of the table.
+struct HfModel {
+  GgufHeader& header;
+  std::string_view arch;               // general.architecture
+  bool takes_rope_freqs = false;       // the architecture has rope_freqs.weight
+  std::vector<float> rope_freqs = {};  // to become it; empty: none
+
+  void set_whole(std::string_view key, int64_t value) const;
+  void set_real(std::string_view key, double value) const;
+  void set_text(std::string_view key, std::string_view value) const;
+};
+
+struct HfNames {
+  /// "architectures" of config.json, or its "model_type".
+  std::span<const std::string_view> classes;
+  std::span<const HfKey> keys;
+  /// What the table cannot say; refuses what the forward pass does not do. Errors: bad_file,
+  /// unsupported.
+  void (*more)(const HfConfig&, HfModel&);
+  bool tied_by_default = false;  // when config.json does not say tie_word_embeddings
+  /// Tensors that are left out, with a note: a part of their name.
+  std::span<const std::string_view> left_out = {};
+};
+
+/// Rope of one kind of layers ("full_attention"; "" where all are alike) into the keys
+/// <arch>.<base_key> and rope.scaling.*, or into rope_freqs. dim: rotated elements of a head.
+/// default_base: when config.json says none. Errors: unsupported (a scaling, by name), bad_file.
+void import_rope(const HfConfig& config, std::string_view layers, double default_base, int64_t dim,
+                 HfModel& model);
+
+}  // namespace nibble

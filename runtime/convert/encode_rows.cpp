@@ -23,14 +23,14 @@ int64_t rope_source(int64_t out, int64_t dim, bool inverse) {
 }
 
 /// The row that becomes row `out`.
-int64_t source_row(const PlannedTensor& tensor, int64_t out) {
+int64_t source_row(const ImportedTensor& tensor, int64_t out) {
   // A bias has its heads in the columns; see move_columns().
   if (tensor.transform != HfTransform::rope_rows || tensor.rows.shape.size() < 2) return out;
   return rope_source(out, tensor.rows.rows / tensor.heads, tensor.inverse);
 }
 
 /// rope_rows of a bias. from, to [cols]
-void move_columns(const PlannedTensor& tensor, const float* from, float* to) {
+void move_columns(const ImportedTensor& tensor, const float* from, float* to) {
   const int64_t cols = tensor.rows.cols;
   for (int64_t i = 0; i < cols; ++i) {
     to[i] = from[rope_source(i, cols / tensor.heads, tensor.inverse)];
@@ -53,7 +53,7 @@ float largest(const float* row, int64_t cols) {
 constexpr float kMostHalf = 65504;  // beyond, a half or a block's scale may be infinite
 
 // floats [2 * cols]. False: a number is not finite, or would not be.
-bool encode_row(const PlannedTensor& tensor, int64_t row, float* floats, std::byte* to) {
+bool encode_row(const ImportedTensor& tensor, int64_t row, float* floats, std::byte* to) {
   const WeightRows& rows = tensor.rows;
   const bool is_matrix = rows.shape.size() == 2;
   rows.floats(row, floats);
@@ -83,7 +83,7 @@ bool encode_row(const PlannedTensor& tensor, int64_t row, float* floats, std::by
 RowEncoder::RowEncoder(int n_threads, const CancelToken* cancel)
     : team_(n_threads > 0 ? n_threads : default_threads()), cancel_(cancel) {}
 
-void RowEncoder::run(const PlannedTensor& tensor,
+void RowEncoder::run(const ImportedTensor& tensor,
                      FunctionRef<void(std::span<const std::byte>)> sink) {
   const WeightRows& rows = tensor.rows;
   const int64_t stride = row_bytes(tensor.type, rows.cols);
@@ -101,7 +101,7 @@ void RowEncoder::run(const PlannedTensor& tensor,
   if (rows.give_back) rows.give_back(0, rows.rows);
 }
 
-void RowEncoder::encode(const PlannedTensor& tensor, int64_t first, int64_t n, int64_t stride) {
+void RowEncoder::encode(const ImportedTensor& tensor, int64_t first, int64_t n, int64_t stride) {
   constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   TileCounter next;
   std::atomic<int64_t> bad{kNone};

@@ -17,10 +17,10 @@ class RowEncoder {
 
   /// Hands the tensor's bytes to sink, in order. Errors: bad_file (a number that is not finite or
   /// that the type does not hold, with tensor and row), cancelled, out_of_memory.
-  void run(const PlannedTensor& tensor, FunctionRef<void(std::span<const std::byte>)> sink);
+  void run(const ImportedTensor& tensor, FunctionRef<void(std::span<const std::byte>)> sink);
 
  private:
-  void encode(const PlannedTensor& tensor, int64_t first, int64_t n, int64_t stride);
+  void encode(const ImportedTensor& tensor, int64_t first, int64_t n, int64_t stride);
 
   Team team_;
   const CancelToken* cancel_;

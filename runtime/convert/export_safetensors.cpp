@@ -100,7 +100,7 @@ ConvertResult export_safetensors(const std::string& in, const std::string& out,
   const std::string arch(file.meta().get_string("general.architecture").value_or(""));
   const auto names = targets(file, find_arch(arch));
   ConvertResult result;
-  std::vector<PlannedTensor> plan;
+  std::vector<ImportedTensor> plan;
   std::vector<SafeTensor> table;
   for (const TensorInfo& info : file.tensors()) {
     const auto at = names.find(info.name);
@@ -109,7 +109,7 @@ ConvertResult export_safetensors(const std::string& in, const std::string& out,
       continue;
     }
     const Target target = at == names.end() ? Target{info.name} : at->second;
-    PlannedTensor tensor{target.name, rows_of(file, info), target.transform, target.heads, true};
+    ImportedTensor tensor{target.name, rows_of(file, info), target.transform, target.heads, true};
     tensor.type = target_type(tensor.rows, options.type);
     table.push_back({tensor.name, safe_type_of(tensor.type), tensor.rows.shape});
     plan.push_back(std::move(tensor));
@@ -124,7 +124,7 @@ ConvertResult export_safetensors(const std::string& in, const std::string& out,
   SafetensorsWriter writer(out, table, {.inputs = {in}});
   RowEncoder encoder(options.n_threads, options.cancel);
   uint64_t done = 0;
-  for (const PlannedTensor& tensor : plan) {
+  for (const ImportedTensor& tensor : plan) {
     encoder.run(tensor, [&](std::span<const std::byte> bytes) {
       writer.write(bytes);
       done += bytes.size();

@@ -154,7 +154,7 @@ class TensorImport {
       fail(ErrorCode::bad_file, "{}: expected {}, got [{}]", rows->name, wanted,
            fmt::join(rows->shape, ", "));
     }
-    PlannedTensor tensor{name, std::move(*rows), row.transform};
+    ImportedTensor tensor{name, std::move(*rows), row.transform};
     if (row.transform == HfTransform::rope_rows) {
       tensor.heads = role_heads(row.role, layer);
       if (layer.head_dim_k % 2 != 0) {
@@ -164,7 +164,7 @@ class TensorImport {
     add(std::move(tensor));
   }
 
-  void add(PlannedTensor tensor) { plan_.tensors.push_back(std::move(tensor)); }
+  void add(ImportedTensor tensor) { plan_.tensors.push_back(std::move(tensor)); }
 
   void leave_tied_output(const TensorName& row) {
     const std::string hf(row.hf);
@@ -246,7 +246,7 @@ ImportPlan plan_hf(const std::string& path) {
   tensors.run(model);
   const auto embedding =
       std::find_if(plan.tensors.begin(), plan.tensors.end(),
-                   [](const PlannedTensor& t) { return t.name == "token_embd.weight"; });
+                   [](const ImportedTensor& t) { return t.name == "token_embd.weight"; });
   import_tokenizer(TokenizerFiles::of(*folder), config, embedding->rows.rows, plan.header,
                    plan.notes);
   return plan;

@@ -15,7 +15,7 @@
 
 namespace nibble {
 
-struct PlannedTensor {
+struct ImportedTensor {
   std::string name;  // in GGUF
   WeightRows rows;
   HfTransform transform = HfTransform::none;
@@ -26,7 +26,7 @@ struct PlannedTensor {
 
 struct ImportPlan {
   GgufHeader header;  // metadata only, until finish_plan()
-  std::vector<PlannedTensor> tensors;
+  std::vector<ImportedTensor> tensors;
   std::vector<std::string> notes;
   std::vector<std::string> inputs;    // files that must stay
   std::shared_ptr<const void> owner;  // what the rows are views into
@@ -44,7 +44,7 @@ ImportPlan plan_llama2c(const std::string& path, const std::string& tokenizer);
 void finish_plan(ImportPlan& plan, std::optional<DType> type, bool allow_requantize);
 
 /// Fills n_tensors and types.
-void count_types(std::span<const PlannedTensor> tensors, ConvertResult& result);
+void count_types(std::span<const ImportedTensor> tensors, ConvertResult& result);
 
 /// Errors: io, bad_file (a number that is not finite, with tensor and row), cancelled.
 ConvertResult write_plan(const ImportPlan& plan, const std::string& out,

@@ -54,7 +54,7 @@ bool is_float_type(DType type) {
 /// The most bytes among the matrices.
 DType main_type(const ImportPlan& plan) {
   std::vector<std::pair<DType, int64_t>> sums;
-  for (const PlannedTensor& t : plan.tensors) {
+  for (const ImportedTensor& t : plan.tensors) {
     if (t.rows.shape.size() < 2) continue;
     auto it = std::find_if(sums.begin(), sums.end(),
                            [&](const auto& sum) { return sum.first == t.type; });
@@ -66,7 +66,7 @@ DType main_type(const ImportPlan& plan) {
   return most == sums.end() ? DType::F32 : most->first;
 }
 
-DType type_for(const PlannedTensor& tensor, std::optional<DType> wanted, bool allow_requantize,
+DType type_for(const ImportedTensor& tensor, std::optional<DType> wanted, bool allow_requantize,
                int64_t& n_fallen_back) {
   const WeightRows& rows = tensor.rows;
   if (rows.shape.size() < 2) return DType::F32;
@@ -101,7 +101,7 @@ void finish_plan(ImportPlan& plan, std::optional<DType> type, bool allow_requant
          dtype_info(*type).name);
   }
   int64_t n_fallen_back = 0;
-  for (PlannedTensor& tensor : plan.tensors) {
+  for (ImportedTensor& tensor : plan.tensors) {
     tensor.type = type_for(tensor, type, allow_requantize, n_fallen_back);
   }
   if (n_fallen_back > 0) {
@@ -111,7 +111,7 @@ void finish_plan(ImportPlan& plan, std::optional<DType> type, bool allow_requant
   const DType main = main_type(plan);
   plan.header.set("general.file_type", file_type_of(main));
   if (!is_float_type(main)) plan.header.set("general.quantization_version", uint32_t{2});
-  for (const PlannedTensor& tensor : plan.tensors) {
+  for (const ImportedTensor& tensor : plan.tensors) {
     TensorInfo info;
     info.name = tensor.name;
     info.type_id = static_cast<uint32_t>(tensor.type);
@@ -121,9 +121,9 @@ void finish_plan(ImportPlan& plan, std::optional<DType> type, bool allow_requant
   }
 }
 
-void count_types(std::span<const PlannedTensor> tensors, ConvertResult& result) {
+void count_types(std::span<const ImportedTensor> tensors, ConvertResult& result) {
   result.n_tensors = static_cast<int64_t>(tensors.size());
-  for (const PlannedTensor& tensor : tensors) {
+  for (const ImportedTensor& tensor : tensors) {
     auto it = std::find_if(result.types.begin(), result.types.end(),
                            [&](const auto& row) { return row.type == tensor.type; });
     if (it == result.types.end()) it = result.types.insert(result.types.end(), {tensor.type, 0});
@@ -143,7 +143,7 @@ ConvertResult write_plan(const ImportPlan& plan, const std::string& out,
   GgufWriter writer(out, plan.header, {.inputs = plan.inputs});
   RowEncoder encoder(options.n_threads, options.cancel);
   uint64_t done = 0;
-  for (const PlannedTensor& tensor : plan.tensors) {
+  for (const ImportedTensor& tensor : plan.tensors) {
     encoder.run(tensor, [&](std::span<const std::byte> bytes) {
       writer.write(bytes);
       done += bytes.size();

@@ -2,7 +2,8 @@
 // Encoding with a search: the scales (and minima) for which a row's blocks lose least, where
 // quantize_row (codec.h) takes them from the largest weights alone. What is made smaller is the sum
 // of importance * (|x| + mean |x| of the group) * (x - decoded)^2 over each block; a group is the
-// weights that share a scale. Why large weights count more is in docs/decisions/0021-encoder-search.md.
+// weights that share a scale. Why large weights count more is in
+// docs/decisions/0021-encoder-search.md.
 #include <cstdint>
 
 #include "quant/dtype.h"

@@ -10,8 +10,8 @@
 namespace nibble {
 
 /// Keys: file, format, version, bytes, name, architecture, parameters, runs, problem, types,
-/// memory_plan, tokenizer, chat_template, warnings, quality, metadata, tensors. Keys that do not apply are
-/// null. Long arrays of metadata are cut to `most_items` (their length is always there).
+/// memory_plan, tokenizer, chat_template, warnings, quality, metadata, tensors. Keys that do not
+/// apply are null. Long arrays of metadata are cut to `most_items` (their length is always there).
 nlohmann::ordered_json inspect_file(const TensorFile& file, const ModelOptions& model,
                                     const ContextOptions& context, size_t most_items);
 

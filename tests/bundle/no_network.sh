@@ -41,7 +41,5 @@ XDG_CACHE_HOME=$work/cache XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/conf
 export XDG_CACHE_HOME XDG_STATE_HOME XDG_CONFIG_HOME
 traced run "$nibble" run "$model" -n 8 'Hello' </dev/null
 echo 'Why is the sky blue?' | traced chat "$nibble" chat -m "$model" -n 8
-# quantize comes later than this test: it is traced as soon as the command has it.
-if "$nibble" help quantize >/dev/null 2>&1; then
-  traced quantize "$nibble" quantize "$model" "$work/out.gguf" Q8_0 </dev/null
-fi
+traced quantize "$nibble" quantize --allow-requantize --no-card "$model" "$work/out.gguf" Q8_0 </dev/null
+traced convert "$nibble" convert "$work/out.gguf" "$work/out.safetensors" </dev/null

@@ -136,6 +136,27 @@ def headers(tree):
             yield Finding(source.path, 1, "a header starts with #pragma once")
 
 
+def type_names(tree):
+    """Two types of one name in one namespace: the linker keeps the functions of one of them.
+
+    kernels are left out: theirs have internal linkage, each table's its own.
+    """
+    seen = {}
+    for source in tree.cpp():
+        if not source.path.endswith((".h", ".hpp")) or under(source.path, "quant/kernels"):
+            continue
+        space = ""
+        for number, line in enumerate(source.code, 1):
+            opened = re.match(r"namespace ([\w:]+) \{", line)
+            space = opened.group(1) if opened else space
+            match = re.match(r"(?:struct|class|union) (\w+)(?: final)?\s*[:{]", line)
+            if not match:
+                continue
+            name = f"{space}::{match.group(1)}"
+            if seen.setdefault(name, source.path) != source.path:
+                yield Finding(source.path, number, f"{name} is a type in {seen[name]} too")
+
+
 FILE_LINES = 600
 DOCUMENT_LINES = {"README.md": 150, "ARCHITECTURE.md": 200, "CONTRIBUTING.md": 120}
 
@@ -193,6 +214,7 @@ RULES = [
     ("table-rows", table_rows, "every file of a kind has a row in its table"),
     ("marks", marks, "nothing is left to do in the code"),
     ("headers", headers, "headers may be included twice"),
+    ("type-names", type_names, "a type's name is its own"),
     ("file-lengths", file_lengths, "files and documents stay short enough to read"),
     ("registry-hosts", registry_hosts, "no registry host is named"),
 ]

@@ -71,6 +71,12 @@ CASES = {
     "headers": (
         [{"quant/a.h": "int a();"}],
         [{"quant/a.h": "#pragma once\nint a();"}, {"quant/a.cpp": "int a() { return 1; }"}]),
+    "type-names": (
+        [{"runtime/a.h": "namespace nibble {\nstruct Plan {\n};\n}",
+          "runtime/b.h": "namespace nibble {\nstruct Plan : Base {\n};\n}"}],
+        [{"runtime/a.h": "namespace nibble {\nstruct Plan {\n};\n}",
+          "runtime/b.h": "namespace nibble::jinja {\nstruct Plan;\nclass Plan {\n};\n}",
+          "tools/c.h": "namespace nibble {\nstruct Plan;\n}"}]),
     "file-lengths": (
         [{"quant/a.cpp": "\n" * (FILE_LINES + 1)}, {"README.md": "line\n" * 151}],
         [{"quant/a.cpp": "\n" * FILE_LINES}, {"runtime/text/unicode_data.cpp": "\n" * 5000}]),

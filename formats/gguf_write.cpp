@@ -1,11 +1,9 @@
 // The GGUF writer: GgufHeader lays a file out in memory, GgufWriter streams it to disk.
-#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
-#include <new>
 
 #include "formats/gguf.h"
 #include "formats/io/bytes.h"
@@ -13,6 +11,7 @@
 #include "formats/io/error.h"
 #include "formats/io/mapped_file.h"
 #include "formats/io/quote.h"
+#include "formats/io/stream_hash.h"
 #include "formats/meta_type.h"
 #include "formats/tensor_size.h"
 
@@ -252,17 +251,7 @@ uint64_t journal_key(const GgufLayout& layout, uint64_t callers) {
 
 }  // namespace
 
-struct GgufWriter::Hash {
-  Hash() : state(XXH3_createState()) {
-    if (state == nullptr) throw std::bad_alloc();
-    XXH3_64bits_reset(state);
-  }
-  ~Hash() { XXH3_freeState(state); }
-  Hash(const Hash&) = delete;
-  Hash& operator=(const Hash&) = delete;
-
-  XXH3_state_t* state;
-};
+struct GgufWriter::Hash : StreamHash {};
 
 namespace {
 
@@ -304,7 +293,7 @@ void GgufWriter::resume(uint64_t key) {
     const std::span<const std::byte> bytes = left.bytes();
     good_notes = sizeof want;
     good_bytes = n_header;
-    const Hash ahead;
+    Hash ahead;
     while (checkpoints_.size() < layout_.tensors.size() &&
            notes.size() - good_notes >= sizeof(JournalRecord)) {
       JournalRecord record;
@@ -313,10 +302,10 @@ void GgufWriter::resume(uint64_t key) {
       if (record.own_hash != own_hash(record) || record.bytes != end || end > bytes.size()) break;
       for (uint64_t at = good_bytes; at < end; at += kHashPiece) {
         const uint64_t piece = std::min(kHashPiece, end - at);
-        XXH3_64bits_update(ahead.state, bytes.data() + at, piece);
+        ahead.add(bytes.subspan(at, piece));
         left.dont_need(at, piece);
       }
-      if (XXH3_64bits_digest(ahead.state) != record.data_hash) break;
+      if (ahead.value() != record.data_hash) break;
       XXH3_copyState(hash_->state, ahead.state);
       checkpoints_.push_back({record.bytes, record.value});
       good_notes += sizeof record;
@@ -342,7 +331,7 @@ void GgufWriter::checkpoint(float value) {
   if (next_ <= n || file_.size() < end) {
     fail(ErrorCode::internal, "{}: checkpoint {} before its tensor is finished", file_.path(), n);
   }
-  JournalRecord record{end, XXH3_64bits_digest(hash_->state), value, 0, 0};
+  JournalRecord record{end, hash_->value(), value, 0, 0};
   record.own_hash = own_hash(record);
   file_.note(std::as_bytes(std::span(&record, 1)));
   checkpoints_.push_back({record.bytes, record.value});
@@ -365,7 +354,7 @@ void GgufWriter::replace_header(const GgufHeader& header) {
 
 void GgufWriter::put(std::span<const std::byte> bytes) {
   file_.write(bytes);
-  XXH3_64bits_update(hash_->state, bytes.data(), bytes.size());
+  hash_->add(bytes);
 }
 
 void GgufWriter::write(std::span<const std::byte> bytes) {
@@ -404,13 +393,13 @@ void GgufWriter::finish() {
 // The hash of a file's data, by pieces whose pages are given back: its size takes no memory.
 uint64_t GgufWriter::hash_of(const TensorFile& file, uint64_t from) {
   const std::span<const std::byte> bytes = file.file_bytes();
-  const Hash hash;
+  Hash hash;
   for (uint64_t at = from; at < bytes.size(); at += kHashPiece) {
     const uint64_t n = std::min<uint64_t>(kHashPiece, bytes.size() - at);
-    XXH3_64bits_update(hash.state, bytes.data() + at, n);
+    hash.add(bytes.subspan(at, n));
     if (file.map() != nullptr) file.map()->dont_need(at, n);
   }
-  return XXH3_64bits_digest(hash.state);
+  return hash.value();
 }
 
 // The file on disk must hold what was written, and be what was meant.
@@ -420,7 +409,7 @@ void GgufWriter::verify(const std::string& temporary) const {
   const uint64_t n_header = layout_.header.size();
   if (bytes.size() != layout_.file_bytes ||
       std::memcmp(bytes.data(), layout_.header.data(), n_header) != 0 ||
-      hash_of(written, n_header) != XXH3_64bits_digest(hash_->state)) {
+      hash_of(written, n_header) != hash_->value()) {
     throw Error(ErrorCode::io,
                 fmt::format("{}: the bytes read back differ from those written", file_.path()),
                 "the disk or the memory may be failing");

@@ -1,10 +1,8 @@
 #include "formats/safetensors_write.h"
 
 #include <fmt/format.h>
-#include <xxhash.h>
 
 #include <cstring>
-#include <new>
 #include <set>
 
 #include "formats/io/bytes.h"
@@ -12,6 +10,7 @@
 #include "formats/io/error.h"
 #include "formats/io/mapped_file.h"
 #include "formats/io/quote.h"
+#include "formats/io/stream_hash.h"
 #include "formats/json.h"
 
 namespace nibble {
@@ -73,21 +72,7 @@ std::string lay_out(std::vector<SafeTensor>& tensors, uint64_t& file_bytes) {
 
 }  // namespace
 
-struct SafetensorsWriter::Hash {
-  Hash() : state(XXH3_createState()) {
-    if (state == nullptr) throw std::bad_alloc();
-    XXH3_64bits_reset(state);
-  }
-  ~Hash() { XXH3_freeState(state); }
-  Hash(const Hash&) = delete;
-  Hash& operator=(const Hash&) = delete;
-  void add(std::span<const std::byte> bytes) {
-    XXH3_64bits_update(state, bytes.data(), bytes.size());
-  }
-  uint64_t value() const { return XXH3_64bits_digest(state); }
-
-  XXH3_state_t* state;
-};
+struct SafetensorsWriter::Hash : StreamHash {};
 
 SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<SafeTensor> tensors,
                                      AtomicFileOptions options)

@@ -5,46 +5,16 @@
 #include "quant/codec.h"
 #include "runtime/convert/encode_rows.h"
 #include "runtime/convert/import_plan.h"
+#include "runtime/convert/quant_mix.h"
 
 namespace nibble {
 namespace {
 
 /// general.file_type, the ecosystem's number for "mostly this type".
 uint32_t file_type_of(DType type) {
-  switch (type) {
-    case DType::F32:
-      return 0;
-    case DType::F16:
-      return 1;
-    case DType::Q4_0:
-      return 2;
-    case DType::Q4_1:
-      return 3;
-    case DType::Q8_0:
-      return 7;
-    case DType::Q5_0:
-      return 8;
-    case DType::Q5_1:
-      return 9;
-    case DType::Q2_K:
-      return 10;
-    case DType::Q3_K:
-      return 12;
-    case DType::Q4_K:
-      return 15;
-    case DType::Q5_K:
-      return 17;
-    case DType::Q6_K:
-      return 18;
-    case DType::IQ4_NL:
-      return 25;
-    case DType::IQ4_XS:
-      return 30;
-    case DType::BF16:
-      return 32;
-    default:
-      return 1024;  // "guessed": no number of the ecosystem
-  }
+  constexpr uint32_t kGuessed = 1024;  // no number of the ecosystem
+  const QuantMix* mix = find_mix(std::string_view(dtype_info(type).name));
+  return mix == nullptr || mix->only_nibble ? kGuessed : mix->file_type;
 }
 
 bool is_float_type(DType type) {

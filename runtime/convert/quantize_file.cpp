@@ -11,7 +11,7 @@
 #include "formats/io/error.h"
 #include "formats/io/mapped_file.h"
 #include "formats/io/quote.h"
-#include "quant/codec.h"
+#include "quant/kernels/kernels.h"
 #include "quant/search.h"
 #include "runtime/model/buffer.h"
 #include "runtime/threads/float_environment.h"
@@ -241,13 +241,13 @@ class Quantizer {
     const TensorInfo& info = tensor.source;
     const int64_t cols = info.cols();
     const auto from = static_cast<DType>(info.type_id);
-    dequantize_row(from, in_.data(info).data() + r * row_bytes(from, cols), cols, x);
+    kernels_.dequantize_row({in_.data(info).data(), from, info.rows(), cols}, r, x);
     if (!all_finite(x, cols)) return bad.found(r, FirstBadRow::source);
     if (!tensor.changes()) return;
     const auto to = static_cast<DType>(tensor.type_id);
     std::byte* out = encoded_.data() + (r - begin) * row_bytes(to, cols);
     search_row(to, x, importance_of(tensor, r), cols, out);
-    dequantize_row(to, out, cols, y);
+    kernels_.dequantize_row({out, to, 1, cols}, 0, y);
     if (!all_finite(y, cols)) return bad.found(r, FirstBadRow::result);
     const RowError error = row_error(x, y, cols);
     // Half lost, and beyond what a half-precision scale can be: it stopped at its largest.
@@ -320,6 +320,7 @@ class Quantizer {
   const TensorFile& in_;
   const QuantizePlan& plan_;
   const QuantizeFileOptions& options_;
+  const KernelTable& kernels_ = *best_kernels();
   Team team_;
   GgufWriter writer_;
   bool measuring_ = false;  // every tensor is written and a caller looks at them

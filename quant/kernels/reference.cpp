@@ -17,6 +17,7 @@ namespace {
 constexpr int64_t kChunk = 1024;  // columns decoded at a time; a multiple of every block length
 constexpr int64_t kTile = 32;     // tokens that share a decoded chunk
 constexpr int64_t kValueTile = 256;
+constexpr int64_t kLanes = 8;  // partial sums of a product, so that one need not await the last
 
 // Columns [col, col + n) of row r, packed or not.
 void decode(const Matrix& w, int64_t r, int64_t col, int64_t n, float* out) {
@@ -45,24 +46,41 @@ void prepare_act(ActLayout, const float* x, int64_t k, void* act, int64_t t, int
               static_cast<size_t>(k) * sizeof(float));
 }
 
+// sums [kLanes] += w [n] * x [n], number i to sum i % kLanes.
+void add_products(const double* w, const float* x, int64_t n, double* sums) {
+  double held[kLanes];
+  std::copy_n(sums, kLanes, held);
+  for (int64_t i = 0; i + kLanes <= n; i += kLanes) {
+    for (int64_t j = 0; j < kLanes; ++j) {
+      held[j] += w[i + j] * static_cast<double>(x[i + j]);
+    }
+  }
+  for (int64_t i = n / kLanes * kLanes; i < n; ++i) {
+    held[i % kLanes] += w[i] * static_cast<double>(x[i]);
+  }
+  std::copy_n(held, kLanes, sums);
+}
+
 // One weight row against `tokens` <= kTile input rows, beginning with token t0.
 void matmul_row(const MatmulArgs& a, int64_t r, int64_t t0, int64_t tokens) {
-  float weight[kChunk];
-  double sum[kTile] = {};
+  float decoded[kChunk];
+  double weight[kChunk];
+  double sums[kTile][kLanes] = {};
   const auto* act = static_cast<const uint8_t*>(a.act);
   const int64_t stride = stride_of(a.w.cols);
   for (int64_t c = 0; c < a.w.cols; c += kChunk) {
     const int64_t n = a.w.cols - c < kChunk ? a.w.cols - c : kChunk;
-    decode(a.w, r, c, n, weight);
+    decode(a.w, r, c, n, decoded);
+    std::copy_n(decoded, n, weight);
     for (int64_t t = 0; t < tokens; ++t) {
       const float* x = reinterpret_cast<const float*>(act + (t0 + t) * stride) + c;
-      for (int64_t i = 0; i < n; ++i) {
-        sum[t] += static_cast<double>(weight[i]) * static_cast<double>(x[i]);
-      }
+      add_products(weight, x, n, sums[t]);
     }
   }
   for (int64_t t = 0; t < tokens; ++t) {
-    a.out[(t0 + t) * a.out_stride + r] = static_cast<float>(sum[t]);
+    double sum = 0;
+    for (const double part : sums[t]) sum += part;
+    a.out[(t0 + t) * a.out_stride + r] = static_cast<float>(sum);
   }
 }
 

@@ -115,6 +115,9 @@ void pack_weights(const TensorFile& file, Model& model, const KernelTable& kerne
                   const CancelToken* cancel,
                   const std::function<void(uint64_t, uint64_t)>& on_progress) {
   const auto total = static_cast<uint64_t>(packed_bytes(model));
+  const Matrix& output = model.weights.model[Role::output];
+  Matrix& embedding = model.weights.model.matrix[static_cast<size_t>(Role::token_embd)];
+  const bool tied = output.data == embedding.data;
   uint64_t done = 0;
   for_each_packable(model, [&](Role role, Matrix& m) {
     Buffer<std::byte> packed;
@@ -137,6 +140,8 @@ void pack_weights(const TensorFile& file, Model& model, const KernelTable& kerne
     done += static_cast<uint64_t>(layout.bytes);
     if (on_progress) on_progress(done, total);
   });
+  // Of a row in the file, the pages around it would come back too.
+  if (tied) embedding = output;
 }
 
 }  // namespace nibble

@@ -337,6 +337,13 @@ void check_model(const char* name) {
     CHECK(resident_private_bytes() - before < file_bytes / 4);
 #endif
   }
+  {
+    // Packed as it was opened: rows of a tied embedding do not bring the file's pages back.
+    const auto engine = Engine::open(path);
+    const LayerWeights& model = engine->model().weights.model;
+    CHECK(model[Role::token_embd].packed);
+    CHECK(model[Role::token_embd].data == model[Role::output].data);
+  }
   unpack_path(packed, dir / "back.gguf");
   CHECK(test::read_file(dir / "back.gguf") == test::read_file(path));
 }

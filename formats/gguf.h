@@ -64,6 +64,7 @@ struct GgufLayout {
   std::vector<std::byte> header;    // up to the first tensor's data, zeros included
   std::vector<TensorInfo> tensors;  // in file order, offsets in the file
   uint64_t file_bytes = 0;          // with the zeros after the last tensor
+  uint64_t hashes_at = 0;           // in header: where the tensors' hashes go; 0: nowhere
 };
 
 /// What stands before the tensors' data: metadata and tensor table of a file to be written. Holds
@@ -87,6 +88,9 @@ class GgufHeader {
   void copy_metadata(const Metadata& from);
   /// Does nothing when the key is absent.
   void remove(std::string_view key);
+  /// The writer adds hashes of the tensors (tensor_hashes.h). A header that has the key already,
+  /// from another file, need not ask: its hashes are replaced.
+  void want_hashes();
 
   /// Appends a tensor; info.offset is ignored. info.bytes may be 0 for a type that nibble
   /// decodes, packed or not; packed ones want an alignment of 64.
@@ -161,14 +165,15 @@ class GgufWriter {
   void put(std::span<const std::byte> bytes);
   void skip_finished_tensors();
   void resume(uint64_t key);
+  void fill_in_hashes();
   /// Where the file ends when tensor i is finished.
   uint64_t checkpoint_end(size_t i) const noexcept;
   void verify(const std::string& temporary) const;
-  static uint64_t hash_of(const TensorFile& file, uint64_t from);
 
   GgufLayout layout_;
   AtomicFile file_;
-  std::unique_ptr<Hash> hash_;  // of everything after the header
+  std::unique_ptr<Hash> hash_;    // of the current tensor
+  std::vector<uint64_t> hashes_;  // of the tensors that are whole
   std::vector<GgufCheckpoint> checkpoints_;
   size_t next_ = 0;    // tensor that write() goes to
   uint64_t left_ = 0;  // bytes it still wants

@@ -13,6 +13,7 @@
 #include "formats/io/quote.h"
 #include "formats/io/stream_hash.h"
 #include "formats/meta_type.h"
+#include "formats/tensor_hashes.h"
 #include "formats/tensor_size.h"
 
 namespace nibble {
@@ -156,6 +157,11 @@ void GgufHeader::remove(std::string_view key) {
   if (key == kGgufAlignmentKey) alignment_ = kGgufDefaultAlignment;
 }
 
+void GgufHeader::want_hashes() {
+  set_items(kTensorHashesKey, MetaType::u64, {}, 0);
+  set(kTensorTableHashKey, uint64_t{0});
+}
+
 void GgufHeader::add_tensor(TensorInfo info) {
   check_name("tensor", info.name);
   if (info.n_dims < 0 || info.n_dims > kMaxDims) {
@@ -193,7 +199,18 @@ GgufLayout GgufHeader::layout() const {
   append_number(header, uint64_t{entries_.size()});
   for (const Entry& entry : entries_) {
     append_string(header, entry.key);
-    append(header, entry.value);
+    if (entry.key == kTensorHashesKey) {
+      append_number(header, static_cast<uint32_t>(MetaType::array));
+      append_number(header, static_cast<uint32_t>(MetaType::u64));
+      append_number(header, uint64_t{tensors_.size()});
+      out.hashes_at = header.size();
+      header.resize(header.size() + tensors_.size() * sizeof(uint64_t));
+    } else if (entry.key == kTensorTableHashKey) {
+      append_number(header, static_cast<uint32_t>(MetaType::u64));
+      append_number(header, tensor_table_hash(tensors_));
+    } else {
+      append(header, entry.value);
+    }
   }
   out.tensors = tensors_;
   uint64_t offset = 0;  // from the start of the data
@@ -225,14 +242,14 @@ constexpr uint64_t kHashPiece = 16 << 20;
 
 // The journal of a resumable writer: a head, then a record for each finished tensor. A record
 // counts only if the bytes in the file still are those it was made from.
-constexpr uint64_t kJournalMagic = 0x314C4E524A42494E;  // "NIBJRNL1"
+constexpr uint64_t kJournalMagic = 0x324C4E524A42494E;  // "NIBJRNL2"
 struct JournalHead {
   uint64_t magic = kJournalMagic;
   uint64_t key = 0;
 };
 struct JournalRecord {
-  uint64_t bytes = 0;  // of the file
-  uint64_t data_hash = 0;
+  uint64_t bytes = 0;        // of the file
+  uint64_t tensor_hash = 0;  // of the tensor's bytes
   float value = 0;
   uint32_t reserved = 0;
   uint64_t own_hash = 0;  // of the fields before
@@ -254,6 +271,23 @@ uint64_t journal_key(const GgufLayout& layout, uint64_t callers) {
 struct GgufWriter::Hash : StreamHash {};
 
 namespace {
+
+// By pieces whose pages are given back: its size takes no memory. map may be nullptr.
+uint64_t hash_of(std::span<const std::byte> file, uint64_t offset, uint64_t bytes,
+                 const MappedFile* map) {
+  StreamHash hash;
+  for (uint64_t at = 0; at < bytes; at += kHashPiece) {
+    const uint64_t n = std::min(kHashPiece, bytes - at);
+    hash.add(file.subspan(offset + at, n));
+    if (map != nullptr) map->dont_need(offset + at, n);
+  }
+  return hash.value();
+}
+
+bool are_zeros(std::span<const std::byte> file, uint64_t begin, uint64_t end) {
+  const auto part = file.subspan(begin, end - begin);
+  return std::all_of(part.begin(), part.end(), [](std::byte b) { return b == std::byte{0}; });
+}
 
 AtomicFileOptions with_size(AtomicFileOptions options, uint64_t file_bytes) {
   options.expected_bytes = file_bytes;
@@ -293,20 +327,16 @@ void GgufWriter::resume(uint64_t key) {
     const std::span<const std::byte> bytes = left.bytes();
     good_notes = sizeof want;
     good_bytes = n_header;
-    Hash ahead;
     while (checkpoints_.size() < layout_.tensors.size() &&
            notes.size() - good_notes >= sizeof(JournalRecord)) {
       JournalRecord record;
       std::memcpy(&record, notes.data() + good_notes, sizeof record);
       const uint64_t end = checkpoint_end(checkpoints_.size());
       if (record.own_hash != own_hash(record) || record.bytes != end || end > bytes.size()) break;
-      for (uint64_t at = good_bytes; at < end; at += kHashPiece) {
-        const uint64_t piece = std::min(kHashPiece, end - at);
-        ahead.add(bytes.subspan(at, piece));
-        left.dont_need(at, piece);
-      }
-      if (ahead.value() != record.data_hash) break;
-      XXH3_copyState(hash_->state, ahead.state);
+      const TensorInfo& info = layout_.tensors[checkpoints_.size()];
+      const uint64_t hash = hash_of(bytes, info.offset, info.bytes, &left);
+      if (hash != record.tensor_hash || !are_zeros(bytes, info.offset + info.bytes, end)) break;
+      hashes_.push_back(hash);
       checkpoints_.push_back({record.bytes, record.value});
       good_notes += sizeof record;
       good_bytes = end;
@@ -331,7 +361,7 @@ void GgufWriter::checkpoint(float value) {
   if (next_ <= n || file_.size() < end) {
     fail(ErrorCode::internal, "{}: checkpoint {} before its tensor is finished", file_.path(), n);
   }
-  JournalRecord record{end, hash_->value(), value, 0, 0};
+  JournalRecord record{end, hashes_[n], value, 0, 0};
   record.own_hash = own_hash(record);
   file_.note(std::as_bytes(std::span(&record, 1)));
   checkpoints_.push_back({record.bytes, record.value});
@@ -352,18 +382,14 @@ void GgufWriter::replace_header(const GgufHeader& header) {
   layout_ = std::move(layout);
 }
 
-void GgufWriter::put(std::span<const std::byte> bytes) {
-  file_.write(bytes);
-  hash_->add(bytes);
-}
-
 void GgufWriter::write(std::span<const std::byte> bytes) {
   if (bytes.size() > left_) {
     fail(ErrorCode::bad_argument, "{}: tensor {}: expected at most {} more bytes, got {}",
          file_.path(), current() != nullptr ? quoted(current()->name) : "after the last", left_,
          bytes.size());
   }
-  put(bytes);
+  file_.write(bytes);
+  hash_->add(bytes);
   left_ -= bytes.size();
   skip_finished_tensors();
 }
@@ -372,14 +398,24 @@ void GgufWriter::write(std::span<const std::byte> bytes) {
 void GgufWriter::skip_finished_tensors() {
   static constexpr std::array<std::byte, 4096> kZeros{};
   while (left_ == 0 && next_ < layout_.tensors.size()) {
+    hashes_.push_back(hash_->value());
+    hash_->reset();
     ++next_;
     const bool more = next_ < layout_.tensors.size();
     const uint64_t begin = more ? layout_.tensors[next_].offset : layout_.file_bytes;
     while (file_.size() < begin) {
-      put(std::span(kZeros).first(std::min<uint64_t>(begin - file_.size(), kZeros.size())));
+      file_.write(std::span(kZeros).first(std::min<uint64_t>(begin - file_.size(), kZeros.size())));
     }
     left_ = more ? layout_.tensors[next_].bytes : 0;
   }
+}
+
+void GgufWriter::fill_in_hashes() {
+  if (layout_.hashes_at == 0) return;
+  const std::span<const std::byte> hashes = std::as_bytes(std::span(hashes_));
+  std::copy(hashes.begin(), hashes.end(),
+            layout_.header.begin() + static_cast<ptrdiff_t>(layout_.hashes_at));
+  file_.overwrite(layout_.hashes_at, hashes);
 }
 
 void GgufWriter::finish() {
@@ -387,19 +423,8 @@ void GgufWriter::finish() {
     fail(ErrorCode::bad_argument, "{}: tensor {}: expected {} more bytes before the end",
          file_.path(), quoted(info->name), left_);
   }
+  fill_in_hashes();
   file_.commit([this](const std::string& temporary) { verify(temporary); });
-}
-
-// The hash of a file's data, by pieces whose pages are given back: its size takes no memory.
-uint64_t GgufWriter::hash_of(const TensorFile& file, uint64_t from) {
-  const std::span<const std::byte> bytes = file.file_bytes();
-  Hash hash;
-  for (uint64_t at = from; at < bytes.size(); at += kHashPiece) {
-    const uint64_t n = std::min<uint64_t>(kHashPiece, bytes.size() - at);
-    hash.add(bytes.subspan(at, n));
-    if (file.map() != nullptr) file.map()->dont_need(at, n);
-  }
-  return hash.value();
 }
 
 // The file on disk must hold what was written, and be what was meant.
@@ -407,9 +432,14 @@ void GgufWriter::verify(const std::string& temporary) const {
   const TensorFile written = open_tensor_file(temporary);
   const std::span<const std::byte> bytes = written.file_bytes();
   const uint64_t n_header = layout_.header.size();
-  if (bytes.size() != layout_.file_bytes ||
-      std::memcmp(bytes.data(), layout_.header.data(), n_header) != 0 ||
-      hash_of(written, n_header) != hash_->value()) {
+  bool same = bytes.size() == layout_.file_bytes &&
+              std::memcmp(bytes.data(), layout_.header.data(), n_header) == 0;
+  for (size_t i = 0; same && i < layout_.tensors.size(); ++i) {
+    const TensorInfo& info = layout_.tensors[i];
+    same = hash_of(bytes, info.offset, info.bytes, written.map()) == hashes_[i] &&
+           are_zeros(bytes, info.offset + info.bytes, checkpoint_end(i));
+  }
+  if (!same) {
     throw Error(ErrorCode::io,
                 fmt::format("{}: the bytes read back differ from those written", file_.path()),
                 "the disk or the memory may be failing");

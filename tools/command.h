@@ -16,6 +16,7 @@ struct Command {
 };
 
 extern const Command cmd_chat, cmd_run, cmd_tokenize, cmd_inspect, cmd_logits, cmd_perplexity,
-    cmd_bench, cmd_doctor, cmd_pack, cmd_quantize, cmd_imatrix, cmd_compare, cmd_convert;
+    cmd_bench, cmd_doctor, cmd_pack, cmd_quantize, cmd_imatrix, cmd_compare, cmd_convert,
+    cmd_verify;
 
 }  // namespace nibble

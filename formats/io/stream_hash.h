@@ -13,11 +13,12 @@ struct StreamHash {
   /// Errors: std::bad_alloc.
   StreamHash() : state(XXH3_createState()) {
     if (state == nullptr) throw std::bad_alloc();
-    XXH3_64bits_reset(state);
+    reset();
   }
   ~StreamHash() { XXH3_freeState(state); }
   StreamHash(const StreamHash&) = delete;
   StreamHash& operator=(const StreamHash&) = delete;
+  void reset() { XXH3_64bits_reset(state); }
   void add(std::span<const std::byte> bytes) {
     XXH3_64bits_update(state, bytes.data(), bytes.size());
   }

@@ -1,12 +1,12 @@
 #include "runtime/convert/encode_rows.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
 
 #include "formats/io/error.h"
 #include "quant/codec.h"
+#include "runtime/convert/bad_row.h"
 
 namespace nibble {
 namespace {
@@ -102,25 +102,22 @@ void RowEncoder::run(const ImportedTensor& tensor,
 }
 
 void RowEncoder::encode(const ImportedTensor& tensor, int64_t first, int64_t n, int64_t stride) {
-  constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   TileCounter next;
-  std::atomic<int64_t> bad{kNone};
+  FirstBadRow bad;
   team_.run([&](int thread, Team&) {
     float* floats = floats_.data() + 2 * thread * tensor.rows.cols;
     for (int64_t i = next.next(); i < n; i = next.next()) {
       std::byte* to = buffer_.data() + i * stride;
       if (encode_row(tensor, source_row(tensor, first + i), floats, to)) continue;
-      int64_t seen = bad.load();
-      while (first + i < seen && !bad.compare_exchange_weak(seen, first + i)) {
-      }
+      bad.found(first + i);
     }
   });
-  if (bad == kNone) return;
+  if (!bad.any()) return;
   throw Error(
       ErrorCode::bad_file,
       fmt::format("{}: row {}: expected numbers that {} holds, got one that is infinite, no "
                   "number or too large",
-                  tensor.rows.name, source_row(tensor, bad), dtype_info(tensor.type).name),
+                  tensor.rows.name, source_row(tensor, bad.row()), dtype_info(tensor.type).name),
       "the checkpoint may be damaged; BF16 holds what is only too large");
 }
 

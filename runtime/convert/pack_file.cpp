@@ -9,6 +9,7 @@
 #include "formats/io/checked.h"
 #include "formats/io/error.h"
 #include "formats/io/mapped_file.h"
+#include "formats/tensor_hashes.h"
 #include "quant/stored_type.h"
 #include "runtime/model/pack.h"
 #include "runtime/threads/team.h"
@@ -132,6 +133,12 @@ void restore_metadata(const TensorFile& file, GgufHeader& header) {
          "{}: metadata key '{}': expected 0 or a power of two from {} to {}, got {}", file.path(),
          kSourceAlignmentKey, kGgufMinAlignment, kGgufMaxAlignment, *alignment);
   }
+  // Hashes that the source had stand before the key; others came with the packing.
+  const MetaValue* hashes = file.meta().find(kTensorHashesKey);
+  if (hashes != nullptr && hashes > file.meta().find(kSourceAlignmentKey)) {
+    header.remove(kTensorHashesKey);
+    header.remove(kTensorTableHashKey);
+  }
   header.remove(kSourceAlignmentKey);
   if (value == 0) {
     header.remove(kGgufAlignmentKey);
@@ -164,6 +171,7 @@ PackFileResult pack_file(const TensorFile& in, const std::string& out,
   header.set(kGgufAlignmentKey, static_cast<uint32_t>(std::max<uint64_t>(
                                     header.alignment(), static_cast<uint64_t>(kPackedAlignment))));
   header.set(kSourceAlignmentKey, static_cast<uint32_t>(alignment));
+  if (in.meta().find(kTensorHashesKey) == nullptr) header.want_hashes();
   for (TensorInfo info : in.tensors()) {
     if (const Packable* p = packable_of(info)) {
       info.type_id = stored_type_id({p->matrix.type, true, p->form});

@@ -4,15 +4,14 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <limits>
 
 #include "formats/io/error.h"
 #include "formats/io/mapped_file.h"
 #include "formats/io/quote.h"
 #include "quant/kernels/kernels.h"
 #include "quant/search.h"
+#include "runtime/convert/bad_row.h"
 #include "runtime/model/buffer.h"
 #include "runtime/threads/float_environment.h"
 #include "runtime/threads/team.h"
@@ -25,31 +24,11 @@ constexpr int64_t kTileElements = 64 << 10;  // a thread's work between two look
 constexpr double kLargestHalf = 65504;
 constexpr uint64_t kPiece = 4 << 20;  // copied between two looks at it
 
-/// What is wrong with a row, the first row counting.
-class FirstBadRow {
- public:
-  enum Kind : int64_t { source, result };
-  void found(int64_t row, Kind kind) noexcept {
-    const int64_t value = row * 2 + kind;
-    int64_t seen = first_.load(std::memory_order_relaxed);
-    while (value < seen && !first_.compare_exchange_weak(seen, value)) {
-    }
-  }
-  bool any() const noexcept { return first_.load() != kNone; }
-  int64_t row() const noexcept { return first_.load() / 2; }
-  Kind kind() const noexcept { return static_cast<Kind>(first_.load() % 2); }
-
- private:
-  static constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
-  std::atomic<int64_t> first_{kNone};
+/// What is wrong with rows: the lowest of either kind.
+struct BadRows {
+  FirstBadRow source;
+  FirstBadRow result;
 };
-
-bool all_finite(const float* x, int64_t n) noexcept {
-  // The sum of x - x is 0, or NaN as soon as one x is infinite or NaN.
-  float sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += x[i] - x[i];
-  return sum == 0;
-}
 
 /// Sums of one row, in the order of its columns.
 struct RowError {
@@ -214,7 +193,7 @@ class Quantizer {
     rows_.reserve(team_.size() * 2 * stride);
     errors_.assign(static_cast<size_t>(end - begin), {});
     TileCounter tiles;
-    FirstBadRow bad;
+    BadRows bad;
     team_.run([&](int thread, Team&) {
       const DefaultFloatEnvironment as_compiled;
       float* x = rows_.data() + thread * 2 * stride;
@@ -227,7 +206,7 @@ class Quantizer {
       }
     });
     check_cancel();
-    if (bad.any()) fail_row(tensor, bad);
+    if (bad.source.any() || bad.result.any()) fail_row(tensor, bad);
     if (sum == nullptr) return;
     for (const RowError& row : errors_) {
       sum->difference += row.difference;
@@ -237,22 +216,22 @@ class Quantizer {
 
   // x, y [cols]: the row, and what its encoded form says.
   void do_row(const PlannedTensor& tensor, int64_t r, int64_t begin, float* x, float* y,
-              FirstBadRow& bad) noexcept {
+              BadRows& bad) noexcept {
     const TensorInfo& info = tensor.source;
     const int64_t cols = info.cols();
     const auto from = static_cast<DType>(info.type_id);
     kernels_.dequantize_row({in_.data(info).data(), from, info.rows(), cols}, r, x);
-    if (!all_finite(x, cols)) return bad.found(r, FirstBadRow::source);
+    if (!all_finite(x, cols)) return bad.source.found(r);
     if (!tensor.changes()) return;
     const auto to = static_cast<DType>(tensor.type_id);
     std::byte* out = encoded_.data() + (r - begin) * row_bytes(to, cols);
     search_row(to, x, importance_of(tensor, r), cols, out);
     kernels_.dequantize_row({out, to, 1, cols}, 0, y);
-    if (!all_finite(y, cols)) return bad.found(r, FirstBadRow::result);
+    if (!all_finite(y, cols)) return bad.result.found(r);
     const RowError error = row_error(x, y, cols);
     // Half lost, and beyond what a half-precision scale can be: it stopped at its largest.
     const bool stopped = error.square > kLargestHalf * kLargestHalf;
-    if (stopped && error.difference > error.square / 2) return bad.found(r, FirstBadRow::result);
+    if (stopped && error.difference > error.square / 2) return bad.result.found(r);
     errors_[static_cast<size_t>(r - begin)] = error;
   }
 
@@ -273,10 +252,12 @@ class Quantizer {
     return importance_.data() + std::min(i, n - 1) * tensor.importance->cols;
   }
 
-  [[noreturn]] void fail_row(const PlannedTensor& tensor, const FirstBadRow& bad) const {
+  [[noreturn]] void fail_row(const PlannedTensor& tensor, const BadRows& bad) const {
+    const bool source = bad.source.any() && bad.source.row() <= bad.result.row();
     const std::string where =
-        fmt::format("{}: tensor {}: row {}", in_.path(), quoted(tensor.source.name), bad.row());
-    if (bad.kind() == FirstBadRow::source) {
+        fmt::format("{}: tensor {}: row {}", in_.path(), quoted(tensor.source.name),
+                    source ? bad.source.row() : bad.result.row());
+    if (source) {
       throw Error(ErrorCode::bad_file,
                   fmt::format("{}: expected finite values, got an infinite one or NaN", where),
                   "the file is damaged or its training failed; get it again");

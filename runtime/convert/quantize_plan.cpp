@@ -247,6 +247,7 @@ void fill_header(const TensorFile& in, const QuantizeChoices& choices, QuantizeP
   GgufHeader& header = plan.header;
   header.copy_metadata(in.meta());
   header.remove(kSourceAlignmentKey);
+  header.want_hashes();
   header.set("general.file_type", choices.mix->file_type);
   header.set("general.quantization_version", kQuantizationVersion);
   if (choices.imatrix != nullptr) {

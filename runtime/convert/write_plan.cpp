@@ -80,6 +80,7 @@ void finish_plan(ImportPlan& plan, std::optional<DType> type, bool allow_requant
   }
   const DType main = main_type(plan);
   plan.header.set("general.file_type", file_type_of(main));
+  plan.header.want_hashes();
   if (!is_float_type(main)) plan.header.set("general.quantization_version", uint32_t{2});
   for (const ImportedTensor& tensor : plan.tensors) {
     TensorInfo info;

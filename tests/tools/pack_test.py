@@ -31,6 +31,8 @@ class Pack(ToolTest):
             self.assertEqual((old["name"], old["shape"]), (new["name"], new["shape"]))
             self.assertEqual(new["offset"] % 64, 0)
         added = {row["key"]: row["value"] for row in info["metadata"][len(plain["metadata"]):]}
+        self.assertTrue(added.pop("nibble.tensor_hashes"))
+        self.assertGreater(added.pop("nibble.tensor_table_hash"), 0)
         self.assertEqual(added, {"general.alignment": 64, "nibble.packed.source_alignment": 0})
         self.assertEqual(info["metadata"][:len(plain["metadata"])], plain["metadata"])
         self.assertIn("Q4_1.R16", self.ok("inspect", path).decode())

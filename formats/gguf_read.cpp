@@ -35,6 +35,7 @@ std::string type_text(uint32_t id) {
 class GgufReader {
  public:
   explicit GgufReader(FileSource source) : name_(source.name), in_(source.bytes, name_) {
+    out_.paths_ = {source.name};
     out_.path_ = std::move(source.name);
     out_.bytes_ = source.bytes;
     out_.map_ = std::move(source.map);

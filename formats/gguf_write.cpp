@@ -429,7 +429,7 @@ void GgufWriter::finish() {
 
 // The file on disk must hold what was written, and be what was meant.
 void GgufWriter::verify(const std::string& temporary) const {
-  const TensorFile written = open_tensor_file(temporary);
+  const TensorFile written = open_tensor_shard(temporary);
   const std::span<const std::byte> bytes = written.file_bytes();
   const uint64_t n_header = layout_.header.size();
   bool same = bytes.size() == layout_.file_bytes &&

@@ -2,6 +2,7 @@
 
 #include "formats/foreign.h"
 #include "formats/gguf.h"
+#include "formats/gguf_split.h"
 #include "formats/io/error.h"
 #include "formats/io/mapped_file.h"
 
@@ -26,17 +27,27 @@ std::span<const FileFormat> file_formats() noexcept {
   return kFormats;
 }
 
-TensorFile open_tensor_file(const std::string& path) {
+TensorFile open_tensor_shard(const std::string& path) {
   FileSource source{path, std::make_unique<MappedFile>(path), {}};
   source.bytes = source.map->bytes();
   return open_source(std::move(source));
+}
+
+TensorFile open_tensor_file(const std::string& path) {
+  TensorFile file = open_tensor_shard(path);
+  return split_count(file) > 1 ? read_shards(file) : std::move(file);
 }
 
 TensorFile open_tensor_memory(std::span<const std::byte> bytes, const std::string& name) {
   if (reinterpret_cast<uintptr_t>(bytes.data()) % 8 != 0) {
     fail(ErrorCode::bad_argument, "{}: expected memory aligned to 8 bytes", name);
   }
-  return open_source(FileSource{name, nullptr, bytes});
+  TensorFile file = open_source(FileSource{name, nullptr, bytes});
+  if (split_count(file) > 1) {
+    fail(ErrorCode::unsupported, "{}: expected a whole model in memory, got one of {} files", name,
+         split_count(file));
+  }
+  return file;
 }
 
 }  // namespace nibble

@@ -110,7 +110,7 @@ struct TensorInfo {
   uint32_t type_id = 0;             // as on disk; find_stored_type() says what it is
   int64_t shape[4] = {1, 1, 1, 1};  // [n_dims], the rest is 1; no product of dims overflows
   int n_dims = 0;
-  uint64_t offset = 0;  // in the file
+  uint64_t offset = 0;  // in file_bytes()
   uint64_t bytes = 0;   // of a type nibble does not decode: up to the next tensor
 
   int64_t cols() const noexcept { return n_dims == 0 ? 1 : shape[n_dims - 1]; }
@@ -121,7 +121,8 @@ struct TensorInfo {
   }
 };
 
-/// An open model file. Immutable; views stay valid while it lives. Movable, not copyable.
+/// An open model file, or all the files of a split model. Immutable; views stay valid while it
+/// lives. Movable, not copyable.
 class TensorFile {
  public:
   TensorFile();
@@ -129,7 +130,10 @@ class TensorFile {
   TensorFile(TensorFile&&) noexcept;
   TensorFile& operator=(TensorFile&&) noexcept;
 
+  /// Of the first file.
   const std::string& path() const noexcept { return path_; }
+  /// Of every file; more than one if the model is split.
+  const std::vector<std::string>& paths() const noexcept { return paths_; }
   const char* format() const noexcept { return format_; }  // "gguf"
   uint32_t version() const noexcept { return version_; }
   const Metadata& meta() const noexcept { return meta_; }
@@ -138,6 +142,7 @@ class TensorFile {
   const TensorInfo* find(std::string_view name) const noexcept;
   /// The tensor's bytes, exactly info.bytes long.
   std::span<const std::byte> data(const TensorInfo& info) const noexcept;
+  /// All files, one behind the other (MappedFile), if there are several.
   std::span<const std::byte> file_bytes() const noexcept { return bytes_; }
   /// The map, for advice about pages; nullptr when the file is a caller's memory.
   const MappedFile* map() const noexcept { return map_.get(); }
@@ -146,7 +151,9 @@ class TensorFile {
 
  private:
   friend class GgufReader;
+  friend class ShardReader;
   std::string path_;
+  std::vector<std::string> paths_;
   const char* format_ = "";
   uint32_t version_ = 0;
   Metadata meta_;
@@ -157,9 +164,11 @@ class TensorFile {
   std::span<const std::byte> bytes_;  // the whole file
 };
 
-/// Opens any model file that nibble knows (formats/open.cpp: the table of formats).
-/// Errors: not_found, io, bad_file, unsupported.
+/// Opens any model file that nibble knows (formats/open.cpp: the table of formats); all of a split
+/// model, of which path is the first file. Errors: not_found, io, bad_file, unsupported.
 TensorFile open_tensor_file(const std::string& path);
+/// The same, but of a split model this file alone.
+TensorFile open_tensor_shard(const std::string& path);
 /// The same over memory that outlives the result, aligned to 8 bytes (bad_argument if not: tensors
 /// are read in place); name is used in messages.
 TensorFile open_tensor_memory(std::span<const std::byte> bytes, const std::string& name);

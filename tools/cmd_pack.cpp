@@ -12,7 +12,6 @@
 #include "tools/open_model.h"
 #include "tools/options.h"
 #include "tools/output.h"
-#include "tools/paths.h"
 #include "tools/progress.h"
 #include "tools/stats.h"
 
@@ -43,15 +42,6 @@ std::optional<PackOptions> parse(const Command& self, std::span<const std::strin
   options.in = files[0];
   options.out = files[1];
   return options;
-}
-
-TensorFile open_input(const std::string& name_or_path) {
-  const std::string path = find_model(name_or_path, model_folder());
-  try {
-    return open_tensor_file(path);
-  } catch (const Error& e) {
-    rethrow_open_error(e);
-  }
 }
 
 PackFileResult convert(const TensorFile& in, const PackOptions& options,

@@ -63,25 +63,6 @@ TypeOverride override_value(Text flag, Text text) {
   return {std::string(text.substr(0, at)), type_value(flag, text.substr(at + 1))};
 }
 
-/// "6G", "1.5G", "300M": powers of 1024.
-uint64_t size_value(Text flag, Text text) {
-  double factor = 1;
-  Text number = text;
-  constexpr Text kUnits = "KMGT";
-  if (!text.empty()) {
-    const char unit = static_cast<char>(text.back() & ~0x20);
-    if (const size_t at = kUnits.find(unit); at != Text::npos) {
-      for (size_t i = 0; i <= at; ++i) factor *= 1024;
-      number = text.substr(0, text.size() - 1);
-    }
-  }
-  const std::optional<double> value = parse_float(number);
-  if (!value || *value <= 0 || *value * factor > 1e18) {
-    usage_error(fmt::format("{}: expected a size such as 6G or 1.5G, got '{}'", flag, text));
-  }
-  return static_cast<uint64_t>(*value * factor);
-}
-
 const QuantMix* mix_value(const std::string& text) {
   if (const QuantMix* mix = find_mix(text)) return mix;
   const std::optional<int64_t> number = parse_int(text);

@@ -13,20 +13,11 @@
 #include "tools/open_model.h"
 #include "tools/options.h"
 #include "tools/output.h"
-#include "tools/paths.h"
 #include "tools/progress.h"
 #include "tools/stats.h"
 
 namespace nibble {
 namespace {
-
-TensorFile open_input(const std::string& name_or_path) {
-  try {
-    return open_tensor_file(find_model(name_or_path, model_folder()));
-  } catch (const Error& e) {
-    rethrow_open_error(e);
-  }
-}
 
 std::string as_text(const TensorDamage& damage) {
   std::string text = "tensor " + one_line(damage.tensor) + ": ";
@@ -51,6 +42,34 @@ const char* as_text(TensorHashes::State state) {
   return "";
 }
 
+/// Prints what was found; the number of damaged tensors.
+size_t verify(const TensorFile& file, VerifyFileOptions options, const Terminal& terminal) {
+  Progress progress(terminal, "Reading", "B");
+  options.on_progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
+  const VerifyResult result = verify_file(file, options);
+  progress.finish();
+  Output out;
+  for (const std::string& warning : file.warnings()) {
+    out.write("note: " + one_line(warning) + "\n");
+  }
+  for (const TensorDamage& damage : result.damages) out.write(as_text(damage));
+  if (result.damages.empty()) {
+    const std::string numbers =
+        result.n_unknown == 0
+            ? "all numbers are finite"
+            : fmt::format(
+                  "all numbers are finite but those of {} tensors whose types nibble does "
+                  "not read",
+                  result.n_unknown);
+    out.write(fmt::format("{}: {} tensors, {}: the structure is sound and {}\n{}\n",
+                          one_line(file.path()), result.n_tensors,
+                          format_bytes(static_cast<int64_t>(result.bytes)), numbers,
+                          as_text(result.hashes)));
+  }
+  out.flush();
+  return result.damages.size();
+}
+
 int run(const Command& self, std::span<const std::string> args) {
   std::vector<std::string> files;
   VerifyFileOptions options;
@@ -63,37 +82,23 @@ int run(const Command& self, std::span<const std::string> args) {
   }
   const Terminal terminal = Terminal::detect();
   Interrupt interrupt;
-  const TensorFile file = open_input(files[0]);
+  const TensorFile all = open_input(files[0]);
   const BusyScope busy(interrupt);
-  Progress progress(terminal, "Reading", "B");
   options.cancel = &interrupt.token();
-  options.on_progress = [&](uint64_t done, uint64_t total) { progress.update(done, total); };
-  const VerifyResult result = verify_file(file, options);
-  progress.finish();
-
-  Output out;
-  for (const std::string& warning : file.warnings()) {
-    out.write("note: " + one_line(warning) + "\n");
+  size_t damaged = 0;
+  if (all.paths().size() == 1) {
+    damaged = verify(all, options, terminal);
+  } else {
+    // Each part has hashes of its own tensors.
+    for (const std::string& path : all.paths()) {
+      damaged += verify(open_tensor_shard(path), options, terminal);
+    }
   }
-  for (const TensorDamage& damage : result.damages) out.write(as_text(damage));
-  if (result.damages.empty()) {
-    out.write(fmt::format(
-        "{}: {} tensors, {}: the structure is sound and {}\n", one_line(file.path()),
-        result.n_tensors, format_bytes(static_cast<int64_t>(result.bytes)),
-        result.n_unknown == 0 ? "all numbers are finite"
-                              : fmt::format("all numbers are finite but those of {} tensors whose "
-                                            "types nibble does not read",
-                                            result.n_unknown)));
-    out.write(fmt::format("{}\n", as_text(result.hashes)));
-  }
-  out.flush();
-  if (!result.damages.empty()) {
-    throw CommandError(ExitCode::model,
-                       fmt::format("{}: {} of {} tensors are damaged", file.path(),
-                                   result.damages.size(), result.n_tensors),
-                       "get the file again, or make it again");
-  }
-  return 0;
+  if (damaged == 0) return 0;
+  throw CommandError(
+      ExitCode::model,
+      fmt::format("{}: {} of {} tensors are damaged", all.path(), damaged, all.tensors().size()),
+      "get the file again, or make it again");
 }
 
 }  // namespace

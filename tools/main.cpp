@@ -15,9 +15,9 @@ namespace nibble {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &cmd_chat,       &cmd_run,     &cmd_inspect, &cmd_tokenize, &cmd_logits,
-    &cmd_perplexity, &cmd_bench,   &cmd_doctor,  &cmd_pack,     &cmd_quantize,
-    &cmd_imatrix,    &cmd_compare, &cmd_convert, &cmd_verify,
+    &cmd_chat,    &cmd_run,    &cmd_inspect, &cmd_tokenize, &cmd_logits,  &cmd_perplexity,
+    &cmd_bench,   &cmd_doctor, &cmd_pack,    &cmd_quantize, &cmd_imatrix, &cmd_compare,
+    &cmd_convert, &cmd_verify, &cmd_split,   &cmd_merge,
 };
 
 int print(const std::string& text) {

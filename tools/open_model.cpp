@@ -78,6 +78,15 @@ OpenedModel open_model(const std::string& name_or_path, const ModelOptions& opti
   return out;
 }
 
+TensorFile open_input(const std::string& name_or_path) {
+  const std::string path = find_model(name_or_path, model_folder());
+  try {
+    return open_tensor_file(path);
+  } catch (const Error& e) {
+    rethrow_open_error(e);
+  }
+}
+
 TokenizerFile open_tokenizer(const std::string& name_or_path) {
   const std::string path = find_model(name_or_path, model_folder());
   try {

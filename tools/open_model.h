@@ -28,6 +28,9 @@ std::string take_model_name(const ModelOptions& options, std::vector<std::string
 OpenedModel open_model(const std::string& name_or_path, const ModelOptions& options, int n_threads,
                        const Terminal& terminal, Interrupt& interrupt);
 
+/// A file alone, for commands that look at or rewrite it. Errors: CommandError model.
+TensorFile open_input(const std::string& name_or_path);
+
 /// A file and its tokenizer, without the model: works for architectures nibble does not run.
 struct TokenizerFile {
   TensorFile file;

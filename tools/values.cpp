@@ -81,6 +81,24 @@ int64_t int_value(std::string_view flag, std::string_view text, int64_t low, int
   return *value;
 }
 
+uint64_t size_value(std::string_view flag, std::string_view text) {
+  double factor = 1;
+  std::string_view number = text;
+  constexpr std::string_view kUnits = "KMGT";
+  if (!text.empty()) {
+    const char unit = static_cast<char>(text.back() & ~0x20);
+    if (const size_t at = kUnits.find(unit); at != std::string_view::npos) {
+      for (size_t i = 0; i <= at; ++i) factor *= 1024;
+      number = text.substr(0, text.size() - 1);
+    }
+  }
+  const std::optional<double> value = parse_float(number);
+  if (!value || *value <= 0 || *value * factor > 1e18) {
+    usage_error(fmt::format("{}: expected a size such as 6G or 1.5G, got '{}'", flag, text));
+  }
+  return static_cast<uint64_t>(*value * factor);
+}
+
 float float_value(std::string_view flag, std::string_view text, double low, double high) {
   const std::optional<double> value = parse_float(text);
   if (!value || *value < low || *value > high) {

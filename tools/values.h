@@ -26,6 +26,8 @@ std::vector<std::string> split_commas(std::string_view text);
 // The same with a range, for options. flag: the option's name. Errors: CommandError usage.
 int64_t int_value(std::string_view flag, std::string_view text, int64_t low, int64_t high,
                   bool units = false);
+/// Bytes: "6G", "1.5G", "300M" are powers of 1024.
+uint64_t size_value(std::string_view flag, std::string_view text);
 float float_value(std::string_view flag, std::string_view text, double low, double high);
 /// "1,2,3", each in the range.
 std::vector<int64_t> int_list(std::string_view flag, std::string_view text, int64_t low,

@@ -11,6 +11,7 @@
 #include "formats/io/mapped_file.h"
 #include "formats/tensor_hashes.h"
 #include "quant/stored_type.h"
+#include "runtime/convert/copy_tensor.h"
 #include "runtime/model/pack.h"
 #include "runtime/threads/team.h"
 
@@ -31,17 +32,12 @@ class Converter {
       : in_(in),
         options_(options),
         team_(options.n_threads > 0 ? options.n_threads : default_threads()),
-        writer_(out, header, {.inputs = {in.path()}}) {
+        writer_(out, header, {.inputs = in.paths()}) {
     for (const TensorInfo& info : in.tensors()) total_ += info.bytes;
   }
 
   void copy(const TensorInfo& info) {
-    const std::span<const std::byte> data = in_.data(info);
-    for (uint64_t at = 0; at < data.size(); at += kPiece) {
-      const uint64_t n = std::min<uint64_t>(kPiece, data.size() - at);
-      put(data.subspan(at, n));
-      give_back(info.offset + at, n);
-    }
+    copy_tensor(in_, info, writer_, options_.cancel);
     done(info, false);
   }
 

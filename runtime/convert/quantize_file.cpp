@@ -53,8 +53,9 @@ RowError row_error(const float* x, const float* y, int64_t n) noexcept {
 /// encoders that do the same.
 uint64_t resume_key(const TensorFile& in, const QuantizePlan& plan) {
   std::vector<uint64_t> parts = {in.file_bytes().size()};
-  struct stat status {};
-  if (::stat(in.path().c_str(), &status) == 0) {
+  for (const std::string& path : in.paths()) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) continue;
     parts.push_back(static_cast<uint64_t>(status.st_dev));
     parts.push_back(static_cast<uint64_t>(status.st_ino));
     parts.push_back(static_cast<uint64_t>(status.st_mtim.tv_sec));
@@ -84,8 +85,7 @@ class Quantizer {
         plan_(plan),
         options_(options),
         team_(options.n_threads > 0 ? options.n_threads : default_threads()),
-        writer_(out, plan.header, {.inputs = {in.path()}, .resumable = true},
-                resume_key(in, plan)) {
+        writer_(out, plan.header, {.inputs = in.paths(), .resumable = true}, resume_key(in, plan)) {
     progress_.n_tensors = static_cast<int64_t>(plan.tensors.size());
     progress_.total = plan.source_bytes;
   }

@@ -1,0 +1,72 @@
+"""nibble split, merge and verify on a real model: the same answer from the parts, the same file back,
+damage found, refusals by name."""
+import os
+import subprocess
+
+from support import NIBBLE, SMOLLM2, ToolTest, main, model, require, run
+
+require(SMOLLM2)
+M = model(SMOLLM2)
+
+
+class Split(ToolTest):
+    def split(self, *options):
+        self.assertEqual(self.ok("split", M, self.path("part"), *options), b"")
+        return sorted(self.path(name) for name in os.listdir(self.path("")) if "-of-" in name)
+
+    def test_round_trip(self):
+        parts = self.split("--max-size", "40M")
+        self.assertEqual([os.path.basename(p) for p in parts],
+                         [f"part-0000{i}-of-00003.gguf" for i in (1, 2, 3)])
+        answer = ["--temp", "0", "-n", "16", "Why is the sky blue?"]
+        self.assertEqual(self.ok("run", parts[0], *answer), self.ok("run", M, *answer))
+        back = self.path("back.gguf")
+        self.assertEqual(self.ok("merge", parts[0], back), b"")
+        with open(M, "rb") as a, open(back, "rb") as b:
+            self.assertEqual(a.read(), b.read())
+        text = self.ok("verify", parts[0]).decode()
+        self.assertEqual(text.count("the structure is sound"), 3)
+
+    def test_says_what_it_did(self):
+        done = run("split", M, self.path("part"), "--max-tensors", "100")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stderr.decode(),
+                         r"part-00001-of-00003\.gguf: the first of 3 files with 272 tensors, 98")
+
+    def test_refusals(self):
+        parts = self.split("--max-size", "40M")
+        for args, code, text in (
+                (["split", M], 2, "beginning of the parts' names"),
+                (["split", M, self.path("x"), "--max-size", "many"], 2, "--max-size"),
+                (["split", M, self.path("part"), "--max-size", "40M"], 2, "expected no file"),
+                (["merge", M, self.path("out.gguf")], 2, "got a whole one"),
+                (["merge", parts[1], self.path("out.gguf")], 2, "part 2 of 3"),
+                (["merge", parts[0], parts[2]], 2, "is not an input"),
+                (["verify"], 2, "expected a model"),
+                (["verify", self.path("nothing.gguf")], 3, "nothing.gguf")):
+            done = run(*args)
+            self.assertEqual((done.returncode, done.stdout), (code, b""), args)
+            self.assertIn(text, done.stderr.decode(), args)
+        os.remove(parts[1])
+        done = run("run", parts[0], "hello")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("part-00002-of-00003.gguf", done.stderr.decode())
+
+    def test_verify(self):
+        path = self.path("quantized.gguf")
+        self.ok("quantize", M, path, "Q4_0", "--allow-requantize", "--no-card")
+        self.assertIn("every tensor has the bytes that were written",
+                      self.ok("verify", path).decode())
+        with open(path, "r+b") as file:
+            file.seek(-5000, os.SEEK_END)
+            byte = file.read(1)[0]
+            file.seek(-5000, os.SEEK_END)
+            file.write(bytes([byte ^ 16]))
+        done = subprocess.run([NIBBLE, "verify", path], capture_output=True)
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stdout.decode(), r"tensor \S+: its bytes are not those")
+        self.assertIn("1 of 272 tensors are damaged", done.stderr.decode())
+
+
+if __name__ == "__main__":
+    main()

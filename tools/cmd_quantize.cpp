@@ -10,6 +10,7 @@
 #include "runtime/convert/quantize_file.h"
 #include "runtime/engine/collect_imatrix.h"
 #include "runtime/engine/session.h"
+#include "tools/calibration.h"
 #include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/control_filter.h"
@@ -39,6 +40,7 @@ struct QuantizeOptions {
   uint64_t fit = 0;  // bytes; 0: the type is given
   bool dry_run = false;
   bool card = true;
+  CalibrationOptions calibration;
   int n_threads = 0;
 };
 
@@ -130,8 +132,9 @@ std::optional<QuantizeOptions> parse(const Command& self, std::span<const std::s
   std::vector<std::string> words;
   CommandLine line(self);
   add_choices(line, &options);
+  add_calibration_options(line, &options.calibration);
   add_threads_option(line, &options.n_threads);
-  line.add_help(mix_menu());
+  line.add_help(mix_menu() + "\n" + method_menu());
   line.positionals(&words, 4);
   if (!line.parse(args)) return std::nullopt;
   take_positionals(std::move(words), options);
@@ -267,6 +270,9 @@ int run(const Command& self, std::span<const std::string> args) {
     imatrix = about_the_model([&] { return read_imatrix(open_tensor_file(options->imatrix)); });
     options->choices.imatrix = &imatrix;
     options->choices.imatrix_name = options->imatrix;
+    if (is_card_text(imatrix.text_hash)) {
+      write_stderr(overlap_remark(card_text(), "the text of the importance matrix"));
+    }
   }
   QuantizeChoices& choices = options->choices;
   choices.mix = about_the_model([&] { return choose_mix(in, *options); });
@@ -279,12 +285,16 @@ int run(const Command& self, std::span<const std::string> args) {
   }
 
   const BusyScope busy(interrupt);
+  const Calibration calibration = about_the_model([&] {
+    return Calibration(in, plan, options->calibration, options->n_threads, terminal, interrupt);
+  });
   CardMaker card(path, *options, plan, terminal, interrupt);
   ProgressLine line(terminal);
   bool planned = false;
   QuantizeFileOptions how;
   how.n_threads = options->n_threads;
   how.cancel = &interrupt.token();
+  how.layers = calibration.encoder();
   how.on_progress = [&](const QuantizeProgress& progress) {
     if (!planned) {  // the file to write can be written
       out.write(plan_text(plan, *choices.mix));
@@ -307,7 +317,9 @@ int run(const Command& self, std::span<const std::string> args) {
       if (e.code() == ErrorCode::bad_file) rethrow_open_error(e);
       if (e.code() == ErrorCode::cancelled) {
         throw CommandError(ExitCode::interrupted, "interrupted",
-                           "what is done is kept; the same command continues there");
+                           how.layers != nullptr
+                               ? "with --method nothing is kept; the next run starts anew"
+                               : "what is done is kept; the same command continues there");
       }
       throw;
     }

@@ -85,7 +85,8 @@ class Quantizer {
         plan_(plan),
         options_(options),
         team_(options.n_threads > 0 ? options.n_threads : default_threads()),
-        writer_(out, plan.header, {.inputs = in.paths(), .resumable = true}, resume_key(in, plan)) {
+        writer_(out, plan.header, {.inputs = in.paths(), .resumable = options.layers == nullptr},
+                resume_key(in, plan)) {
     progress_.n_tensors = static_cast<int64_t>(plan.tensors.size());
     progress_.total = plan.source_bytes;
   }
@@ -97,7 +98,8 @@ class Quantizer {
       finish_header();
       check_cancel();
     } catch (const Error& e) {
-      if (e.code() == ErrorCode::cancelled || measuring_) writer_.keep();
+      const bool resumable = options_.layers == nullptr;
+      if (resumable && (e.code() == ErrorCode::cancelled || measuring_)) writer_.keep();
       throw;
     }
     writer_.finish();
@@ -119,12 +121,25 @@ class Quantizer {
     while (progress_.tensor < progress_.n_tensors) {
       const PlannedTensor& tensor = plan_.tensors[static_cast<size_t>(progress_.tensor)];
       check_cancel();
-      const float error = tensor.changes() ? encode(tensor) : copy(tensor);
-      writer_.checkpoint(error);
+      const float error = write_tensor(tensor);
+      if (options_.layers == nullptr) writer_.checkpoint(error);
       result_.errors.push_back(error);
       ++progress_.tensor;
       report(0);
     }
+  }
+
+  float write_tensor(const PlannedTensor& tensor) {
+    if (options_.layers == nullptr || !options_.layers->encodes(progress_.tensor)) {
+      return tensor.changes() ? encode(tensor) : copy(tensor);
+    }
+    const EncodedTensor encoded = options_.layers->take(progress_.tensor);
+    for (size_t i = 0; i < encoded.bytes.size(); i += kPiece) {
+      put({encoded.bytes.data() + i, std::min<size_t>(kPiece, encoded.bytes.size() - i)});
+    }
+    give_back(tensor.source.offset, tensor.source.bytes);
+    report(tensor.source.bytes);
+    return encoded.error;
   }
 
   void finish_header() {

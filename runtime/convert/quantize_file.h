@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "formats/tensor_file.h"
+#include "runtime/convert/layer_encoder.h"
 #include "runtime/convert/quantize_plan.h"
 #include "runtime/threads/cancel.h"
 
@@ -26,6 +27,9 @@ struct QuantizeFileOptions {
   /// Called from the calling thread, several times a tensor; may be empty.
   std::function<void(const QuantizeProgress&)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned
+  /// Gives the tensors that it encodes; of the same file and plan; not owned. nullptr: each row is
+  /// encoded for itself. What it gives depends on all before, so such work is not resumed.
+  LayerEncoder* layers = nullptr;
   /// Called when every tensor is in the temporary file, with its path and the errors of the
   /// tensors; may change values of the header, but neither its size nor the tensors. May be empty.
   /// What it throws ends the work; a later call continues with it.
@@ -45,7 +49,8 @@ struct QuantizeResult {
 /// The plan must be of this file. The new file appears whole and verified, or not at all. A call
 /// that is cancelled or killed leaves OUT.nibble-part and OUT.nibble-journal; the next one with the
 /// same output continues there if input, plan and encoders are the same, and else starts anew:
-/// either way the result has the same bytes as without interruption. Errors:
+/// either way the result has the same bytes as without interruption. With options.layers nothing is
+/// left and the next call starts anew. Errors:
 /// bad_argument (out is the input or no regular file; a value that is not finite, or too large for
 /// its new type: names tensor and row), io, out_of_memory, cancelled.
 QuantizeResult quantize_file(const TensorFile& in, const std::string& out, const QuantizePlan& plan,

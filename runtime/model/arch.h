@@ -45,6 +45,30 @@ inline constexpr bool is_layer_role(Role r) {
   return r >= Role::attn_norm;
 }
 
+/// Matrices of a layer that read the same input, for quantizers that look at inputs. The users'
+/// column i may be multiplied by s if the producer's output i is divided by s: a norm's weight i,
+/// or row i of a matrix behind which there are only products. (A matrix with a bias, or whose rows
+/// are not as many as the users' columns, as with grouped heads, cannot take a scale up.)
+struct SharedInput {
+  std::span<const Role> users;
+  Role producer;
+  Role producer_bias = Role::count;  // count: there is none
+};
+
+namespace shared_input {
+inline constexpr Role kReadAttnNorm[] = {Role::attn_q, Role::attn_k, Role::attn_v};
+inline constexpr Role kReadAttended[] = {Role::attn_output};
+inline constexpr Role kReadFfnNorm[] = {Role::ffn_gate, Role::ffn_up};
+inline constexpr Role kReadGated[] = {Role::ffn_down};
+/// Norm, attention, residual, norm, gated feed-forward, residual.
+inline constexpr SharedInput kGatedLayer[] = {
+    {kReadAttnNorm, Role::attn_norm},
+    {kReadAttended, Role::attn_v, Role::attn_v_bias},
+    {kReadFfnNorm, Role::ffn_norm},
+    {kReadGated, Role::ffn_up},
+};
+}  // namespace shared_input
+
 struct TensorName {
   Role role;
   std::string_view name;     // a layer's: "{}" stands for its number
@@ -59,6 +83,8 @@ struct Arch {
   ModelConfig (*read_config)(const HParams&);
   std::span<const TensorName> tensors;
   const HfNames* hf = nullptr;  // nullptr: cannot be converted
+  /// Of every layer; empty: quantizers that look at inputs do not know this architecture.
+  std::span<const SharedInput> shared_inputs = {};
 };
 
 /// Heads whose rows a query's or key's tensor holds.

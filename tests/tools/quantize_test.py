@@ -133,6 +133,10 @@ class Quantize(ToolTest):
                 (2, [M, out, "Q8_0", AGAIN, "--tensor-type", "a(=Q4_0"], "a("),
                 (2, [M, out, "Q4_K_M", AGAIN, "--strict"], "multiple of 256"),
                 (2, [M, out, "--fit", "lots"], "lots"),
+                (2, [M, out, "Q8_0", AGAIN, "--method", "magic"], "magic"),
+                (2, [M, out, "Q8_0", AGAIN, "--calibration", M], "a method that calibrates"),
+                (1, [M, out, "Q8_0", AGAIN, "--method", "gptq", "--calibration", "/no/such.txt"],
+                 "/no/such.txt"),
                 (3, [M, out, "Q8_0", AGAIN, "--imatrix", M], "importance matrix"),
                 (3, ["/no/such.gguf", out, "Q8_0"], "/no/such.gguf"),
                 (1, [M, "/no/such/out.gguf", "Q8_0", AGAIN], "/no/such/out.gguf")]:
@@ -150,6 +154,30 @@ class Quantize(ToolTest):
                    preexec_fn=limit)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr.decode(), r"error: .*out\.gguf: cannot \w+")
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_calibration_text(self):
+        text = self.path("text.txt")
+        with open(text, "w", encoding="utf-8") as file:
+            file.write("Down the Rabbit-Hole\n")
+        done = run("quantize", M, self.path("out.gguf"), "Q4_0", AGAIN, "--method", "gptq",
+                   "--calibration", text)
+        self.assertEqual(done.returncode, 2)
+        error = done.stderr.decode()
+        self.assertIn("is the one that the quality card is measured on", error)
+        self.assertIn("expected at least 512 tokens", error)
+        self.assertEqual(os.listdir(self.folder), ["text.txt"])
+
+    def test_interrupted_calibration(self):
+        with subprocess.Popen([NIBBLE, "quantize", M, self.path("out.gguf"), "Q4_0", AGAIN,
+                               "--no-card", "--method", "awq"], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE) as process:
+            wait_for_handlers(process.pid)
+            time.sleep(1.0)
+            process.send_signal(signal.SIGINT)
+            error = process.communicate(timeout=120)[1].decode()
+        self.assertEqual(process.returncode, 130, error)
+        self.assertIn("anew", error)
         self.assertEqual(os.listdir(self.folder), [])
 
     def killed(self, out, name, after):

@@ -172,6 +172,6 @@ constexpr HfNames kHf = {kClasses, kKeys, import_more, true, kLeftOut};
 
 }  // namespace
 
-extern const Arch arch_gemma3 = {"gemma3", read_config, kTensors, &kHf};
+extern const Arch arch_gemma3 = {"gemma3", read_config, kTensors, &kHf, shared_input::kGatedLayer};
 
 }  // namespace nibble

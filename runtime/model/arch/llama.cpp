@@ -122,6 +122,6 @@ constexpr HfNames kHf = {kClasses, kKeys, import_more, false, kLeftOut};
 
 }  // namespace
 
-extern const Arch arch_llama = {"llama", read_config, kTensors, &kHf};
+extern const Arch arch_llama = {"llama", read_config, kTensors, &kHf, shared_input::kGatedLayer};
 
 }  // namespace nibble

@@ -488,6 +488,21 @@ struct LayerEncoder::Impl {
 
   // ---- small things ----
 
+  /// Bytes of encoded tensors that wait for their turn in the file, at most.
+  int64_t most_kept() const {
+    std::map<int64_t, int64_t> of_layer;
+    for (const auto& [tensor, layer] : layer_of) {
+      of_layer[layer] += static_cast<int64_t>(planned(tensor).bytes);
+    }
+    int64_t kept = 0, most = 0, encoded = 0;
+    for (const auto& [tensor, layer] : layer_of) {  // in the order of the file
+      while (encoded <= layer) kept += of_layer[encoded++];
+      most = std::max(most, kept);
+      kept -= static_cast<int64_t>(planned(tensor).bytes);
+    }
+    return most;
+  }
+
   /// [cols], or empty.
   std::vector<float> importance_of(int64_t tensor) const {
     const ImatrixEntry* entry = planned(tensor).importance;
@@ -570,7 +585,7 @@ int64_t LayerEncoder::memory_bytes() const noexcept {
   int64_t most = 0;
   for (int64_t layer = 0; layer < m.n_layers(); ++layer) {
     const LayerWeights& w = m.model.weights.layers[static_cast<size_t>(layer)];
-    int64_t sums = 0, widest = 0, largest = 0, encoded = 0;
+    int64_t sums = 0, widest = 0, largest = 0;
     for (const SharedInput& shared : m.arch.shared_inputs) {
       int64_t n = 0;
       for (const Role role : shared.users) {
@@ -578,17 +593,17 @@ int64_t LayerEncoder::memory_bytes() const noexcept {
         if (tensor < 0) continue;
         n = w[role].cols;
         largest = std::max(largest, w[role].rows * n);
-        encoded += static_cast<int64_t>(m.planned(tensor).bytes);
       }
       sums += n * n + n * chunk;
       widest = std::max(widest, n);
     }
     const int64_t floats = static_cast<int64_t>(sizeof(float));
-    most = std::max(most, floats * (sums + widest * (widest + chunk) + largest) + encoded +
+    most = std::max(most, floats * (sums + widest * (widest + chunk) + largest) +
                               Gptq::scratch_bytes(widest, n_threads));
   }
-  Model one = m.layer_model(0);
-  return most + static_cast<int64_t>(sizeof(float)) * m.n_tokens() * m.model.config.n_embd +
+  const Model one = m.layer_model(0);
+  return most + m.most_kept() +
+         static_cast<int64_t>(sizeof(float)) * m.n_tokens() * m.model.config.n_embd +
          Workspace::bytes(one, m.kernels, n_threads, chunk, 0) +
          static_cast<int64_t>(sizeof(float)) * chunk * m.workspace.row_stride;
 }

@@ -6,8 +6,8 @@
 //
 // Memory: the text's residual stream [tokens, n_embd] in floats, twice the sums of one layer's
 // inputs (n^2 floats for each width n; the largest twice more while it is factored), one matrix in
-// floats, one layer encoded, and a forward pass over one chunk. Encoded layers are kept until the
-// caller takes them: one layer, where the file's tensors stand in the order of layers.
+// floats, a forward pass over one chunk, and what is encoded and not yet taken: one layer, where the
+// file's tensors stand in the order of layers; nearly all, where they are in that of their names.
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -65,7 +65,7 @@ class LayerEncoder {
   EncodedTensor take(int64_t tensor);
 
   int64_t n_tokens() const noexcept;
-  /// What it holds at most, without what take() has not yet given away.
+  /// What it holds at most, with encoded tensors that wait for their turn in the file.
   int64_t memory_bytes() const noexcept;
 
  private:

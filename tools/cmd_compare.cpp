@@ -22,8 +22,10 @@
 namespace nibble {
 namespace {
 
+constexpr int kMostFiles = 100;
+
 struct CompareCommand {
-  std::vector<std::string> files;
+  std::vector<std::string> files;  // what the others are set beside, then these
   ModelOptions model;
   CompareOptions compare;
   std::string text_file;
@@ -44,13 +46,13 @@ bool parse(const Command& self, std::span<const std::string> args, CompareComman
             [=](Text flag, Text text) {
               o->compare.most_chunks = int_value(flag, text, 0, int64_t{1} << 40);
             }});
-  line.add({"--json", "", "as JSON, with every tensor", OptionGroup::output,
+  line.add({"--json", "", "as JSON, with every token and tensor", OptionGroup::output,
             [=](Text, Text) { o->json = true; }});
   add_threads_option(line, &o->compare.n_threads);
-  line.positionals(&o->files, 2);
+  line.positionals(&o->files, kMostFiles);
   if (!line.parse(args)) return false;
-  if (o->files.size() != 2) {
-    usage_error("nibble compare: expected two model files",
+  if (o->files.size() < 2) {
+    usage_error("nibble compare: expected two model files or more",
                 "for example: nibble compare model-F16.gguf model-Q4_K_M.gguf");
   }
   return true;
@@ -74,9 +76,11 @@ std::string as_text(const ModelComparison& m, std::vector<TensorError> errors,
   return out;
 }
 
-std::string as_json(const ModelComparison& m, const std::vector<TensorError>& errors,
-                    const std::string& text_name, const std::string& text) {
-  nlohmann::ordered_json out = {{"text", text_name},
+nlohmann::ordered_json as_json(const ModelComparison& m, const std::vector<TensorError>& errors,
+                               const std::string& file, const std::string& text_name,
+                               const std::string& text) {
+  nlohmann::ordered_json out = {{"file", file},
+                                {"text", text_name},
                                 {"text_hash", hash_of_text(text)},
                                 {"tokens", m.n_tokens},
                                 {"kl_divergence", m.divergence},
@@ -84,14 +88,15 @@ std::string as_json(const ModelComparison& m, const std::vector<TensorError>& er
                                 {"kl_divergence_most", m.divergence_most},
                                 {"same_top_token", m.same_top},
                                 {"perplexity", m.other_perplexity},
-                                {"source_perplexity", m.perplexity}};
+                                {"source_perplexity", m.perplexity},
+                                {"token_kl_divergences", m.divergences}};
   auto rows = nlohmann::ordered_json::array();
   for (const TensorError& e : errors) {
     rows.push_back(
         {{"name", e.name}, {"type", dtype_ecosystem_name(e.type_id)}, {"error", e.error}});
   }
   out["tensors"] = std::move(rows);
-  return out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return out;
 }
 
 int run(const Command& self, std::span<const std::string> args) {
@@ -104,22 +109,36 @@ int run(const Command& self, std::span<const std::string> args) {
   const Terminal terminal = Terminal::detect();
   Interrupt interrupt;
   const int n_threads = options.compare.n_threads;
-  options.model.repack = false;  // two models are in memory
-  const OpenedModel a = open_model(options.files[0], options.model, n_threads, terminal, interrupt);
-  const OpenedModel b = open_model(options.files[1], options.model, n_threads, terminal, interrupt);
+  options.model.repack = false;  // several models are in memory
+  const auto open = [&](const std::string& file) {
+    return open_model(file, options.model, n_threads, terminal, interrupt).engine;
+  };
+  const std::shared_ptr<const Engine> source = open(options.files[0]);
+  std::vector<std::shared_ptr<const Engine>> others;
+  for (size_t i = 1; i < options.files.size(); ++i) others.push_back(open(options.files[i]));
   const BusyScope busy(interrupt);
   Progress progress(terminal, "Comparing", "chunks");
   options.compare.cancel = &interrupt.token();
   options.compare.on_progress = [&](int64_t done, int64_t total) {
     progress.update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
   };
-  const ModelComparison measured = compare_models(a.engine, b.engine, text, options.compare);
+  const std::vector<ModelComparison> measured =
+      compare_models(source, others, text, options.compare);
   progress.finish();
-  const std::vector<TensorError> errors =
-      tensor_errors(a.engine->file(), b.engine->file(), n_threads, &interrupt.token());
+  std::string as_read;
+  auto all = nlohmann::ordered_json::array();
+  for (size_t i = 0; i < others.size(); ++i) {
+    const std::vector<TensorError> errors =
+        tensor_errors(source->file(), others[i]->file(), n_threads, &interrupt.token());
+    const std::string& file = options.files[i + 1];
+    all.push_back(as_json(measured[i], errors, file, text_name, text));
+    if (others.size() > 1) as_read += fmt::format("{}{}\n", i > 0 ? "\n" : "", one_line(file));
+    as_read += as_text(measured[i], errors, text_name);
+  }
   Output out;
-  out.write(options.json ? as_json(measured, errors, text_name, text)
-                         : as_text(measured, errors, text_name));
+  const auto& json = others.size() == 1 ? all.front() : all;
+  out.write(options.json ? json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
+                         : as_read);
   out.flush();
   return 0;
 }
@@ -128,8 +147,8 @@ int run(const Command& self, std::span<const std::string> args) {
 
 const Command cmd_compare = {
     "compare",
-    "Measure what a model file loses against the one it was made from.",
-    "MODEL OTHER [-f TEXT] [--json]",
+    "Measure what model files lose against the one they were made from.",
+    "MODEL OTHER... [-f TEXT] [--json]",
     "nibble compare model-F16.gguf model-Q4_K_M.gguf\n"
     "nibble compare model-F16.gguf model-Q4_K_M.gguf -f wiki.test.raw --chunks 20 --json\n",
     false,

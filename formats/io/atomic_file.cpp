@@ -23,6 +23,7 @@ constexpr std::string_view kPartSuffix = ".nibble-part";
 constexpr std::string_view kJournalSuffix = ".nibble-journal";
 constexpr off_t kMaxNotes = 64 << 20;
 constexpr size_t kBufferBytes = 256 * 1024;
+constexpr uint64_t kWriteBackBytes = 16 << 20;
 constexpr int kMaxNames = 1000;  // tried before giving up
 
 // The system call again while a signal interrupts it.
@@ -314,6 +315,19 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
   }
   size_ += bytes.size();
+  start_writing_back();
+}
+
+// So that the disk works while the rest is computed, and the sync at the end finds little to do.
+// What comes of it is the sync's to say.
+void AtomicFile::start_writing_back() noexcept {
+#ifdef SYNC_FILE_RANGE_WRITE
+  const uint64_t written = size_ - buffer_.size();
+  if (written < writing_back_ + kWriteBackBytes) return;
+  (void)::sync_file_range(fd_, static_cast<off_t>(writing_back_),
+                          static_cast<off_t>(written - writing_back_), SYNC_FILE_RANGE_WRITE);
+  writing_back_ = written;
+#endif
 }
 
 void AtomicFile::flush() {

@@ -76,6 +76,7 @@ class AtomicFile {
   void sweep_abandoned() noexcept;
   void reserve(uint64_t bytes);
   void flush();
+  void start_writing_back() noexcept;
   void write_out(int fd, std::span<const std::byte> bytes);
   void sync(int fd, const char* what) const;
   void close_file() noexcept;
@@ -94,6 +95,7 @@ class AtomicFile {
   int journal_fd_ = -1;
   int lock_fd_ = -1;  // a second descriptor of the same open file
   uint64_t size_ = 0;
+  uint64_t writing_back_ = 0;  // the disk has been told to write so much
   uint64_t left_bytes_ = 0;
   uint64_t expected_bytes_ = 0;
   std::vector<std::byte> notes_;

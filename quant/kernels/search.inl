@@ -164,9 +164,9 @@ struct Integers {
 };
 
 struct ValuesQ4_0 : Integers<-8, 7> {
-  static constexpr float kTries[] = {-7.4f, -8.0f, -8.6f, -9.3f,  6.6f, 7.2f, 7.8f, 8.5f,
-                                     -7.1f, -7.7f, -8.3f, -10.3f, 6.2f, 6.9f, 7.5f, 9.4f};
-  static constexpr int kQuick = 8;
+  static constexpr float kTries[] = {-8.3f, -7.1f, -7.7f, -8.6f,  -7.4f, -8.0f, -9.3f, 6.9f,
+                                     6.6f,  7.2f,  7.8f,  -10.3f, 6.2f,  7.5f,  8.5f,  9.4f};
+  static constexpr int kQuick = 4;
   static constexpr int kBias = 8;
 };
 struct ValuesQ5_0 : Integers<-16, 15> {
@@ -176,8 +176,9 @@ struct ValuesQ5_0 : Integers<-16, 15> {
 };
 struct ValuesQ8_0 : Integers<-127, 127> {
   static constexpr float kPlain = 127;
-  static constexpr float kTries[] = {124.0f, 124.6f, 125.2f, 125.8f,
-                                     126.4f, 127.0f, 127.4f, 128.0f};
+  static constexpr float kTries[] = {125.8f, 125.2f, 124.0f, 123.3f,
+                                     127.0f, 120.0f, 126.4f, 124.6f};
+  static constexpr int kQuick = 4;
   static constexpr int kBias = 0;
 };
 

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "formats/io/error.h"
 #include "quant/codec.h"
 #include "runtime/convert/bad_row.h"
+#include "runtime/convert/row_error.h"
 
 namespace nibble {
 namespace {
@@ -37,19 +37,6 @@ void move_columns(const ImportedTensor& tensor, const float* from, float* to) {
   }
 }
 
-/// Infinity where a number is not finite.
-float largest(const float* row, int64_t cols) {
-  float most = 0;
-  for (int64_t i = 0; i < cols; ++i) {
-    const float magnitude = std::fabs(row[i]);
-    if (!(magnitude <= most)) most = magnitude;  // NaN too
-    if (!(most < std::numeric_limits<float>::infinity())) {
-      return std::numeric_limits<float>::infinity();
-    }
-  }
-  return most;
-}
-
 constexpr float kMostHalf = 65504;  // beyond, a half or a block's scale may be infinite
 
 // floats [2 * cols]. False: a number is not finite, or would not be.
@@ -57,7 +44,7 @@ bool encode_row(const ImportedTensor& tensor, int64_t row, float* floats, std::b
   const WeightRows& rows = tensor.rows;
   const bool is_matrix = rows.shape.size() == 2;
   rows.floats(row, floats);
-  const float most = largest(floats, rows.cols);
+  const float most = largest_magnitude(floats, rows.cols);
   if (std::isinf(most)) return false;
   if (tensor.type == rows.type && tensor.transform != HfTransform::plus_one && is_matrix) {
     rows.bytes(row, to);
@@ -75,7 +62,7 @@ bool encode_row(const ImportedTensor& tensor, int64_t row, float* floats, std::b
   quantize_row(tensor.type, changed, rows.cols, to);
   if (most <= kMostHalf || tensor.type == DType::F32) return true;
   dequantize_row(tensor.type, to, rows.cols, floats);
-  return !std::isinf(largest(floats, rows.cols));
+  return !std::isinf(largest_magnitude(floats, rows.cols));
 }
 
 }  // namespace

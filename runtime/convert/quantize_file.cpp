@@ -4,7 +4,9 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <exception>
 
 #include "formats/io/error.h"
 #include "formats/io/mapped_file.h"
@@ -12,6 +14,7 @@
 #include "quant/kernels/kernels.h"
 #include "quant/search.h"
 #include "runtime/convert/bad_row.h"
+#include "runtime/convert/row_error.h"
 #include "runtime/model/buffer.h"
 #include "runtime/threads/float_environment.h"
 #include "runtime/threads/team.h"
@@ -29,25 +32,6 @@ struct BadRows {
   FirstBadRow source;
   FirstBadRow result;
 };
-
-/// Sums of one row, in the order of its columns.
-struct RowError {
-  double difference = 0;
-  double square = 0;
-};
-
-RowError row_error(const float* x, const float* y, int64_t n) noexcept {
-  double difference[4] = {};
-  double square[4] = {};
-  for (int64_t i = 0; i < n; ++i) {
-    const double value = static_cast<double>(x[i]);
-    const double d = value - static_cast<double>(y[i]);
-    difference[i % 4] += d * d;
-    square[i % 4] += value * value;
-  }
-  return {(difference[0] + difference[1]) + (difference[2] + difference[3]),
-          (square[0] + square[1]) + (square[2] + square[3])};
-}
 
 /// What a file that is there must have been made from to be continued: this input, this importance,
 /// encoders that do the same.
@@ -159,10 +143,12 @@ class Quantizer {
     prepare_importance(tensor);
     RowError sum;
     for_each_slice(tensor, [&](int64_t begin, int64_t end) {
-      encoded_.reserve((end - begin) * out_row);
+      std::swap(encoded_[0], encoded_[1]);  // the slice before is written meanwhile
+      encoded_[0].reserve((end - begin) * out_row);
       work_on_rows(tensor, begin, end, &sum);
-      put({encoded_.data(), static_cast<size_t>((end - begin) * out_row)});
+      unwritten_ = {encoded_[0].data(), static_cast<size_t>((end - begin) * out_row)};
     });
+    write_encoded();
     return sum.square > 0 ? static_cast<float>(std::sqrt(sum.difference / sum.square)) : 0.0f;
   }
 
@@ -209,7 +195,9 @@ class Quantizer {
     errors_.assign(static_cast<size_t>(end - begin), {});
     TileCounter tiles;
     BadRows bad;
+    std::exception_ptr unwritable;
     team_.run([&](int thread, Team&) {
+      if (thread == 0) unwritable = write_in_team();
       const DefaultFloatEnvironment as_compiled;
       float* x = rows_.data() + thread * 2 * stride;
       while (true) {
@@ -220,13 +208,11 @@ class Quantizer {
         }
       }
     });
+    if (unwritable) std::rethrow_exception(unwritable);
     check_cancel();
     if (bad.source.any() || bad.result.any()) fail_row(tensor, bad);
     if (sum == nullptr) return;
-    for (const RowError& row : errors_) {
-      sum->difference += row.difference;
-      sum->square += row.square;
-    }
+    for (const RowError& row : errors_) sum->add(row);
   }
 
   // x, y [cols]: the row, and what its encoded form says.
@@ -239,11 +225,11 @@ class Quantizer {
     if (!all_finite(x, cols)) return bad.source.found(r);
     if (!tensor.changes()) return;
     const auto to = static_cast<DType>(tensor.type_id);
-    std::byte* out = encoded_.data() + (r - begin) * row_bytes(to, cols);
+    std::byte* out = encoded_[0].data() + (r - begin) * row_bytes(to, cols);
     search_row(to, x, importance_of(tensor, r), cols, out);
     kernels_.dequantize_row({out, to, 1, cols}, 0, y);
-    if (!all_finite(y, cols)) return bad.result.found(r);
     const RowError error = row_error(x, y, cols);
+    if (!std::isfinite(error.difference)) return bad.result.found(r);
     // Half lost, and beyond what a half-precision scale can be: it stopped at its largest.
     const bool stopped = error.square > kLargestHalf * kLargestHalf;
     if (stopped && error.difference > error.square / 2) return bad.result.found(r);
@@ -288,6 +274,23 @@ class Quantizer {
     writer_.write(bytes);
   }
 
+  /// The slice encoded last.
+  void write_encoded() {
+    const std::span<const std::byte> bytes = unwritten_;
+    unwritten_ = {};
+    if (!bytes.empty()) put(bytes);
+  }
+
+  /// The same while the others encode: nothing may be thrown there.
+  std::exception_ptr write_in_team() noexcept {
+    try {
+      write_encoded();
+      return nullptr;
+    } catch (...) {
+      return std::current_exception();
+    }
+  }
+
   /// at: of the data in its tensor.
   void put_pieces(const TensorInfo& info, std::span<const std::byte> data, uint64_t at) {
     for (uint64_t i = 0; i < data.size(); i += kPiece) {
@@ -322,10 +325,11 @@ class Quantizer {
   bool measuring_ = false;  // every tensor is written and a caller looks at them
   QuantizeProgress progress_;
   QuantizeResult result_;
-  Buffer<float> rows_;             // [threads, 2, stride]
-  Buffer<std::byte> encoded_;      // rows of a slice
-  std::vector<float> importance_;  // [matrices of the tensor, cols]
-  std::vector<RowError> errors_;   // of the rows of a slice
+  Buffer<float> rows_;                        // [threads, 2, stride]
+  std::array<Buffer<std::byte>, 2> encoded_;  // rows of a slice, and of the one before
+  std::span<const std::byte> unwritten_;      // of encoded_
+  std::vector<float> importance_;             // [matrices of the tensor, cols]
+  std::vector<RowError> errors_;              // of the rows of a slice
 };
 
 }  // namespace

@@ -5,18 +5,14 @@
 
 #include "formats/io/error.h"
 #include "formats/io/mapped_file.h"
-#include "quant/codec.h"
 #include "quant/dtype.h"
+#include "quant/kernels/kernels.h"
+#include "runtime/convert/row_error.h"
 #include "runtime/model/buffer.h"
 #include "runtime/threads/team.h"
 
 namespace nibble {
 namespace {
-
-struct RowSums {
-  double difference = 0;
-  double square = 0;
-};
 
 class Differ {
  public:
@@ -37,31 +33,21 @@ class Differ {
         if (cancel_ != nullptr && cancel_->requested()) return;
         decode(file_, a, r, x);
         decode(other_, b, r, x + cols);
-        RowSums& sum = sums_[static_cast<size_t>(r)];
-        for (int64_t c = 0; c < cols; ++c) {
-          const double d = static_cast<double>(x[c]) - static_cast<double>(x[cols + c]);
-          sum.difference += d * d;
-          sum.square += static_cast<double>(x[c]) * static_cast<double>(x[c]);
-        }
+        sums_[static_cast<size_t>(r)] = row_error(x, x + cols, cols);
       }
     });
     if (cancel_ != nullptr && cancel_->requested()) fail(ErrorCode::cancelled, "cancelled");
-    RowSums all;
-    for (const RowSums& row : sums_) {
-      all.difference += row.difference;
-      all.square += row.square;
-    }
+    RowError all;
+    for (const RowError& row : sums_) all.add(row);
     give_back(file_, a);
     give_back(other_, b);
     return all.square > 0 ? std::sqrt(all.difference / all.square) : std::sqrt(all.difference);
   }
 
  private:
-  static void decode(const TensorFile& file, const TensorInfo& info, int64_t row,
-                     float* out) noexcept {
+  void decode(const TensorFile& file, const TensorInfo& info, int64_t row, float* out) noexcept {
     const auto type = static_cast<DType>(info.type_id);
-    const std::byte* data = file.data(info).data() + row * row_bytes(type, info.cols());
-    dequantize_row(type, data, info.cols(), out);
+    kernels_.dequantize_row({file.data(info).data(), type, info.rows(), info.cols()}, row, out);
   }
   static void give_back(const TensorFile& file, const TensorInfo& info) {
     if (file.map() != nullptr) file.map()->dont_need(info.offset, info.bytes);
@@ -69,10 +55,11 @@ class Differ {
 
   const TensorFile& file_;
   const TensorFile& other_;
+  const KernelTable& kernels_ = *best_kernels();
   Team team_;
   const CancelToken* cancel_;
   Buffer<float> rows_;  // [threads, 2, cols]
-  std::vector<RowSums> sums_;
+  std::vector<RowError> sums_;
 };
 
 }  // namespace

@@ -10,11 +10,11 @@
 namespace nibble {
 namespace {
 
-/// general.file_type, the ecosystem's number for "mostly this type".
+/// general.file_type: the number of the mix that is mostly this type, as quantize gives it.
 uint32_t file_type_of(DType type) {
   constexpr uint32_t kGuessed = 1024;  // no number of the ecosystem
   const QuantMix* mix = find_mix(std::string_view(dtype_info(type).name));
-  return mix == nullptr || mix->only_nibble ? kGuessed : mix->file_type;
+  return mix == nullptr ? kGuessed : mix->file_type;
 }
 
 bool is_float_type(DType type) {

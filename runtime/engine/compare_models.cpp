@@ -47,41 +47,64 @@ Scores score(std::span<const float> p, std::span<const float> q, int32_t next) {
   return out;
 }
 
+/// A model that is set beside the first, and its scores so far.
+struct Candidate {
+  Candidate(std::shared_ptr<const Engine> engine, const SessionOptions& options)
+      : file(engine->file().path()), session(std::move(engine), options) {}
+  std::string file;
+  Session session;
+  std::vector<Scores> scores;
+};
+
 class Comparison {
  public:
-  Comparison(std::shared_ptr<const Engine> model, std::shared_ptr<const Engine> other,
-             const CompareOptions& options)
+  Comparison(std::shared_ptr<const Engine> model,
+             std::span<const std::shared_ptr<const Engine>> others, const CompareOptions& options)
       : options_(options),
         n_vocab_(static_cast<size_t>(model->n_vocab())),
+        file_(model->file().path()),
         session_(std::move(model), session_options(options)),
-        other_(std::move(other), session_options(options)),
-        team_(session_.n_threads()) {}
+        team_(session_.n_threads()) {
+    for (const auto& other : others) {
+      candidates_.push_back(std::make_unique<Candidate>(other, session_options(options)));
+    }
+  }
 
   void chunk(const std::vector<int32_t>& ids) {
     const int64_t first = options_.chunk_size / 2;
     evaluate(session_, ids, first, logits_);
-    evaluate(other_, ids, first, other_logits_);
     const int64_t n = options_.chunk_size - 1 - first;  // the last has no next token
-    scores_.resize(scores_.size() + static_cast<size_t>(n));
-    Scores* out = scores_.data() + scores_.size() - n;
-    TileCounter rows;
-    team_.run([&](int, Team&) {
-      for (int64_t r = rows.next(); r < n; r = rows.next()) {
-        const size_t at = static_cast<size_t>(r) * n_vocab_;
-        out[r] = score({logits_.data() + at, n_vocab_}, {other_logits_.data() + at, n_vocab_},
-                       ids[static_cast<size_t>(first + r) + 1]);
-      }
-    });
+    for (const auto& other : candidates_) {
+      evaluate(other->session, ids, first, other_logits_);
+      other->scores.resize(other->scores.size() + static_cast<size_t>(n));
+      Scores* out = other->scores.data() + other->scores.size() - n;
+      TileCounter rows;
+      team_.run([&](int, Team&) {
+        for (int64_t r = rows.next(); r < n; r = rows.next()) {
+          const size_t at = static_cast<size_t>(r) * n_vocab_;
+          out[r] = score({logits_.data() + at, n_vocab_}, {other_logits_.data() + at, n_vocab_},
+                         ids[static_cast<size_t>(first + r) + 1]);
+        }
+      });
+    }
   }
 
-  ModelComparison result(const std::string& file, const std::string& other_file) const {
+  std::vector<ModelComparison> results() const {
+    std::vector<ModelComparison> out;
+    for (const auto& other : candidates_) out.push_back(result(*other));
+    return out;
+  }
+
+ private:
+  ModelComparison result(const Candidate& other) const {
     ModelComparison out;
     double squares = 0;
     double loss = 0;
     double other_loss = 0;
-    for (const Scores& s : scores_) {
+    for (const Scores& s : other.scores) {
       ++out.n_tokens;
       out.divergence += s.divergence;
+      out.divergences.push_back(s.divergence);
       squares += s.divergence * s.divergence;
       out.divergence_most = std::max(out.divergence_most, s.divergence);
       out.same_top += s.same_top ? 1 : 0;
@@ -95,14 +118,12 @@ class Comparison {
     out.divergence_error = n > 1 ? std::sqrt(variance / (n - 1)) : 0;
     out.perplexity = std::exp(loss / n);
     out.other_perplexity = std::exp(other_loss / n);
-    if (!std::isfinite(out.perplexity)) fail_numbers(file);
+    if (!std::isfinite(out.perplexity)) fail_numbers(file_);
     if (!std::isfinite(out.other_perplexity) || !std::isfinite(out.divergence)) {
-      fail_numbers(other_file);
+      fail_numbers(other.file);
     }
     return out;
   }
-
- private:
   [[noreturn]] static void fail_numbers(const std::string& file) {
     fail(ErrorCode::bad_file, "{}: expected finite logits, got an infinite one or NaN", file);
   }
@@ -127,26 +148,26 @@ class Comparison {
 
   const CompareOptions& options_;
   size_t n_vocab_;
+  std::string file_;
   Session session_;
-  Session other_;
   Team team_;
+  std::vector<std::unique_ptr<Candidate>> candidates_;
   std::vector<float> logits_;        // [rows, n_vocab]
   std::vector<float> other_logits_;  // [rows, n_vocab]
-  std::vector<Scores> scores_;
 };
 
 }  // namespace
 
-ModelComparison compare_models(std::shared_ptr<const Engine> model,
-                               std::shared_ptr<const Engine> other, std::string_view text,
-                               const CompareOptions& options) {
-  const std::string file = model->file().path();
-  const std::string other_file = other->file().path();
+std::vector<ModelComparison> compare_models(std::shared_ptr<const Engine> model,
+                                            std::span<const std::shared_ptr<const Engine>> others,
+                                            std::string_view text, const CompareOptions& options) {
   const Tokenizer& tokenizer = model->tokenizer();
   const std::vector<int32_t> ids = tokenizer.encode(text, true, false);
-  if (model->n_vocab() != other->n_vocab() || ids != other->tokenizer().encode(text, true, false)) {
+  for (const auto& other : others) {
+    if (model->n_vocab() == other->n_vocab() && ids == other->tokenizer().encode(text, true, false))
+      continue;
     fail(ErrorCode::bad_argument, "{} and {}: expected models with the same tokens, got others",
-         file, other_file);
+         model->file().path(), other->file().path());
   }
   const auto n_ids = static_cast<int64_t>(ids.size());
   int64_t n_chunks = n_ids / options.chunk_size;
@@ -156,7 +177,7 @@ ModelComparison compare_models(std::shared_ptr<const Engine> model,
          options.chunk_size, n_ids);
   }
   const int32_t bos = tokenizer.adds_bos() ? tokenizer.bos() : -1;
-  Comparison comparison(std::move(model), std::move(other), options);
+  Comparison comparison(std::move(model), others, options);
   for (int64_t i = 0; i < n_chunks; ++i) {
     const auto begin = ids.begin() + static_cast<ptrdiff_t>(i * options.chunk_size);
     std::vector<int32_t> chunk(begin, begin + static_cast<ptrdiff_t>(options.chunk_size));
@@ -164,7 +185,13 @@ ModelComparison compare_models(std::shared_ptr<const Engine> model,
     comparison.chunk(chunk);
     if (options.on_progress) options.on_progress(i + 1, n_chunks);
   }
-  return comparison.result(file, other_file);
+  return comparison.results();
+}
+
+ModelComparison compare_models(std::shared_ptr<const Engine> model,
+                               std::shared_ptr<const Engine> other, std::string_view text,
+                               const CompareOptions& options) {
+  return compare_models(std::move(model), {&other, 1}, text, options).front();
 }
 
 }  // namespace nibble

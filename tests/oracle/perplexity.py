@@ -134,7 +134,9 @@ def main():
     parser.add_argument("-c", "--ctx", type=int, default=512)
     parser.add_argument("--chunks", type=int, default=3)
     parser.add_argument("--nibble", default="build/release/nibble")
-    args = parser.parse_args()
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    args = parser.parse_intermixed_args(sys.argv[1:end])  # files may follow options
+    flags = sys.argv[end + 1:]
     if args.what == "reference":
         return perplexity_of_reference(args)
     reference = Reference(args.model)
@@ -150,7 +152,7 @@ def main():
             for i, ids in enumerate(windows):
                 files.append(f"{folder}/{i}.npy")
                 subprocess.run([args.nibble, "logits", "-m", args.model, "--tokens",
-                                ",".join(map(str, ids)), "-o", files[-1], *args.files], check=True)
+                                ",".join(map(str, ids)), "-o", files[-1], *flags], check=True)
             compare(reference, windows, files)
 
 

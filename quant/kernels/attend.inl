@@ -229,7 +229,7 @@ inline int64_t row_begin(const AttendArgs& a, int64_t row) {
   return a.window > 0 && begin > 0 ? begin : 0;
 }
 inline int64_t row_end(const AttendArgs& a, int64_t row) {
-  return a.pos + row + 1;
+  return a.seen > 0 ? a.seen : a.pos + row + 1;
 }
 
 // Weights of `queries` queries from query `first` on, of the positions of a span.
@@ -304,15 +304,30 @@ inline const float* value_scales(const AttendArgs& a, const PageSpan& page) {
   return reinterpret_cast<const float*>(page.values + kv_codes_bytes(KvType::q8, a.head_dim_v));
 }
 
+// scores[p] += slope * (first + p), of one page. Distances are whole numbers, exact in a float.
+inline void slope_scores(vf slope, float first, float* scores) {
+  constexpr float kSteps[kLanes] = {0, 1, 2, 3, 4, 5, 6, 7};
+  vf distance = simd::load(kSteps) + simd::broadcast(first);
+  for (int64_t p = 0; p < kKvPageLen; p += kLanes) {
+    simd::store(scores + p, simd::fma(slope, distance, simd::load(scores + p)));
+    distance = distance + simd::broadcast(static_cast<float>(kLanes));
+  }
+}
+
 // Products of one query with a page's keys -> scores in their place; the highest of them and of
 // what it was before. What the row does not attend to, where anything may stand, gets -infinity.
-inline float score_page(const AttendArgs& a, const PageSpan& page, int64_t row, float peak,
+inline float score_page(const AttendArgs& a, const PageSpan& page, int64_t query, float peak,
                         float* scores) {
+  const int64_t row = query / a.group;
   const vf scale = simd::broadcast(a.scale);
   for (int64_t p = 0; p < kKvPageLen; p += kLanes) {
     vf x = simd::load(scores + p) * scale;
     if (a.softcap > 0) x = capped(x, a.softcap);
     simd::store(scores + p, x);
+  }
+  if (a.slopes != nullptr) {
+    const auto first = static_cast<float>(page.start - (a.pos + row));
+    slope_scores(simd::broadcast(a.slopes[query % a.group]), first, scores);
   }
   const int64_t lo = row_begin(a, row) - page.start;
   const int64_t hi = row_end(a, row) - page.start;
@@ -342,7 +357,7 @@ template <class R>
 inline void page_softmax(const AttendArgs& a, const PageSpan& page, const AttendScratch& s) {
   const int64_t queries = a.rows * a.group;
   for (int64_t i = 0; i < queries; ++i) {
-    s.page_peak[i] = score_page(a, page, i / a.group, s.peak[i], s.scores + i * kKvPageLen);
+    s.page_peak[i] = score_page(a, page, i, s.peak[i], s.scores + i * kKvPageLen);
   }
   for (int64_t i = 0; i < queries; ++i) {
     s.page_total[i] = weigh_page<R>(a, page, s.page_peak[i], s.scores + i * kKvPageLen);

@@ -73,9 +73,21 @@ struct AttendArgs {
   float scale;     // score = scale * dot(q, k)
   float softcap;   // if > 0: score = softcap * tanh(score / softcap)
   KvType kv_type;
+  /// ALiBi, [group] or nullptr: score += slope * (position - row's position), which is no more than
+  /// zero (Press et al., arXiv 2108.12409).
+  const float* slopes = nullptr;
+  /// > 0: every row attends to positions [0, seen) instead, those after its own too; window is 0.
+  int64_t seen = 0;
 };
 
-enum class Activation : uint8_t { silu, gelu_tanh };
+enum class Activation : uint8_t {
+  silu,          // x / (1 + e^-x)
+  gelu_tanh,     // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
+  gelu,          // x/2 (1 + erf(x / sqrt(2)))
+  gelu_quick,    // x / (1 + e^-1.702x)
+  relu,          // max(x, 0)
+  relu_squared,  // max(x, 0)^2
+};
 
 /// Which elements of a head rotate together.
 enum class RopeKind : uint8_t {
@@ -121,12 +133,18 @@ struct KernelTable {
 
   /// out[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]; out may be x. weight nullptr means ones.
   void (*rms_norm)(const float* x, const float* weight, int64_t n, float eps, float* out) noexcept;
+  /// out[i] = (x[i] - mean) / sqrt(variance + eps) * weight[i] + bias[i]; out may be x. weight
+  /// nullptr means ones, bias nullptr zeros.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, int64_t n, float eps,
+                     float* out) noexcept;
   /// Rotates the first rope_dim elements of each head in place.
   /// x [heads, head_dim], cos_sin [rope_dim/2][2]
   void (*rope)(float* x, int64_t heads, int64_t head_dim, int64_t rope_dim, const float* cos_sin,
                RopeKind) noexcept;
   /// out[i] = act(gate[i]) * up[i]; out may be gate.
   void (*glu)(Activation, const float* gate, const float* up, int64_t n, float* out) noexcept;
+  /// out[i] = act(x[i]); out may be x.
+  void (*activate)(Activation, const float* x, int64_t n, float* out) noexcept;
   /// x[i] += y[i]
   void (*add)(float* x, const float* y, int64_t n) noexcept;
   /// x[i] *= s

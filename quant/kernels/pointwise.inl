@@ -130,6 +130,36 @@ void rms_norm(const float* x, const float* weight, int64_t n, float eps, float* 
   }
 }
 
+// Sum over all x of f(x), which is 0 at `neutral`.
+template <class F>
+inline float sum_over(const float* x, int64_t n, float neutral, F f) {
+  vf sums[4] = {simd::zero(), simd::zero(), simd::zero(), simd::zero()};
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    for (int64_t j = 0; j < 4; ++j) sums[j] = sums[j] + f(simd::load(x + i + j * kLanes));
+  }
+  for (; i + kLanes <= n; i += kLanes) sums[0] = sums[0] + f(simd::load(x + i));
+  if (i < n) {
+    float padded[kLanes];
+    simd::store(padded, simd::broadcast(neutral));
+    std::memcpy(padded, x + i, static_cast<size_t>(n - i) * sizeof(float));
+    sums[1] = sums[1] + f(simd::load(padded));
+  }
+  return sum_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+void layer_norm(const float* x, const float* weight, const float* bias, int64_t n, float eps,
+                float* out) noexcept {
+  const float count = static_cast<float>(n);
+  const float mean = sum_over(x, n, 0.0f, [](vf v) { return v; }) / count;
+  const vf middle = simd::broadcast(mean);
+  const float squares = sum_over(x, n, mean, [=](vf v) { return (v - middle) * (v - middle); });
+  const vf inverse = simd::broadcast(1.0f / __builtin_sqrtf(squares / count + eps));
+  map(x, x, n, out, [=](vf v, vf) { return (v - middle) * inverse; });
+  if (weight != nullptr) map(out, weight, n, out, [](vf v, vf w) { return v * w; });
+  if (bias != nullptr) map(out, bias, n, out, [](vf v, vf b) { return v + b; });
+}
+
 void rope(float* x, int64_t heads, int64_t head_dim, int64_t rope_dim, const float* cos_sin,
           RopeKind kind) noexcept {
   const int64_t half = rope_dim / 2;
@@ -150,15 +180,54 @@ void rope(float* x, int64_t heads, int64_t head_dim, int64_t rope_dim, const flo
 
 // gelu_tanh(x) = x/2 (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3): written so
 // that the small values left of zero keep their precision.
-void glu(Activation kind, const float* gate, const float* up, int64_t n, float* out) noexcept {
-  if (kind == Activation::silu) {
-    map(gate, up, n, out, [](vf g, vf u) { return g * sigmoid(g) * u; });
-    return;
+inline vf gelu_tanh(vf x) {
+  const vf cubic = simd::fma(x * x, simd::broadcast(0.044715f), simd::broadcast(1.0f)) * x;
+  return x * sigmoid(cubic * simd::broadcast(1.5957691216057308f));
+}
+
+// x P(x), P the normal distribution, whose upper tail is (1 - erf(a)) / 2, a = |x| / sqrt(2):
+// Abramowitz and Stegun 7.1.26, within 1.5e-7 of erf.
+inline vf gelu(vf x) {
+  const vf one = simd::broadcast(1.0f);
+  const vf size = simd::as_float(simd::bit_and(simd::as_int(x), simd::broadcast32(INT32_MAX)));
+  const vf a = size * simd::broadcast(0.70710678118654752f);
+  const vf t = one / simd::fma(a, simd::broadcast(0.3275911f), one);
+  vf p = simd::broadcast(0.5f * 1.061405429f);
+  p = simd::fma(p, t, simd::broadcast(0.5f * -1.453152027f));
+  p = simd::fma(p, t, simd::broadcast(0.5f * 1.421413741f));
+  p = simd::fma(p, t, simd::broadcast(0.5f * -0.284496736f));
+  p = simd::fma(p, t, simd::broadcast(0.5f * 0.254829592f));
+  const vf tail = p * t * exp(simd::zero() - a * a);
+  return x * simd::if_less(x, simd::zero(), tail, one - tail);
+}
+
+// Calls f with the function of one vector.
+template <class F>
+inline void with_activation(Activation kind, F f) {
+  const auto relu = [](vf x) { return simd::if_less(x, simd::zero(), simd::zero(), x); };
+  switch (kind) {
+    case Activation::silu:
+      return f([](vf x) { return x * sigmoid(x); });
+    case Activation::gelu_tanh:
+      return f([](vf x) { return gelu_tanh(x); });
+    case Activation::gelu:
+      return f([](vf x) { return gelu(x); });
+    case Activation::gelu_quick:
+      return f([](vf x) { return x * sigmoid(x * simd::broadcast(1.702f)); });
+    case Activation::relu:
+      return f(relu);
+    case Activation::relu_squared:
+      return f([=](vf x) { return relu(x) * relu(x); });
   }
-  map(gate, up, n, out, [](vf g, vf u) {
-    const vf cubic = simd::fma(g * g, simd::broadcast(0.044715f), simd::broadcast(1.0f)) * g;
-    return g * sigmoid(cubic * simd::broadcast(1.5957691216057308f)) * u;
-  });
+}
+
+void glu(Activation kind, const float* gate, const float* up, int64_t n, float* out) noexcept {
+  with_activation(kind,
+                  [=](auto act) { map(gate, up, n, out, [=](vf g, vf u) { return act(g) * u; }); });
+}
+
+void activate(Activation kind, const float* x, int64_t n, float* out) noexcept {
+  with_activation(kind, [=](auto act) { map(x, x, n, out, [=](vf v, vf) { return act(v); }); });
 }
 
 void add(float* x, const float* y, int64_t n) noexcept {

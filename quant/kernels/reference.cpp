@@ -103,6 +103,24 @@ void rms_norm(const float* x, const float* weight, int64_t n, float eps, float* 
   }
 }
 
+void layer_norm(const float* x, const float* weight, const float* bias, int64_t n, float eps,
+                float* out) noexcept {
+  double mean = 0;
+  for (int64_t i = 0; i < n; ++i) mean += static_cast<double>(x[i]) / static_cast<double>(n);
+  double squares = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const double v = static_cast<double>(x[i]) - mean;
+    squares += v * v;
+  }
+  const double inverse =
+      1.0 / std::sqrt(squares / static_cast<double>(n) + static_cast<double>(eps));
+  for (int64_t i = 0; i < n; ++i) {
+    const double w = weight == nullptr ? 1.0 : static_cast<double>(weight[i]);
+    const double b = bias == nullptr ? 0.0 : static_cast<double>(bias[i]);
+    out[i] = static_cast<float>((static_cast<double>(x[i]) - mean) * inverse * w + b);
+  }
+}
+
 void rope(float* x, int64_t heads, int64_t head_dim, int64_t rope_dim, const float* cos_sin,
           RopeKind kind) noexcept {
   const int64_t half = rope_dim / 2;
@@ -121,16 +139,36 @@ void rope(float* x, int64_t heads, int64_t head_dim, int64_t rope_dim, const flo
   }
 }
 
-double activate(Activation kind, double x) {
-  if (kind == Activation::silu) return x / (1.0 + std::exp(-x));
+double activated(Activation kind, double x) {
   constexpr double kSqrt2OverPi = 0.79788456080286535588;
-  // x/2 (1 + tanh(u)) = x / (1 + e^-2u), without the cancellation left of zero.
-  return x / (1.0 + std::exp(-2.0 * kSqrt2OverPi * (x + 0.044715 * x * x * x)));
+  constexpr double kSqrtHalf = 0.70710678118654752440;
+  switch (kind) {
+    case Activation::silu:
+      return x / (1.0 + std::exp(-x));
+    case Activation::gelu_tanh:
+      // x/2 (1 + tanh(u)) = x / (1 + e^-2u), without the cancellation left of zero.
+      return x / (1.0 + std::exp(-2.0 * kSqrt2OverPi * (x + 0.044715 * x * x * x)));
+    case Activation::gelu:
+      return 0.5 * x * std::erfc(-x * kSqrtHalf);
+    case Activation::gelu_quick:
+      return x / (1.0 + std::exp(-1.702 * x));
+    case Activation::relu:
+      return x < 0 ? 0.0 : x;
+    case Activation::relu_squared:
+      return x < 0 ? 0.0 : x * x;
+  }
+  return x;
+}
+
+void activate(Activation kind, const float* x, int64_t n, float* out) noexcept {
+  for (int64_t i = 0; i < n; ++i) {
+    out[i] = static_cast<float>(activated(kind, static_cast<double>(x[i])));
+  }
 }
 
 void glu(Activation kind, const float* gate, const float* up, int64_t n, float* out) noexcept {
   for (int64_t i = 0; i < n; ++i) {
-    out[i] = static_cast<float>(activate(kind, static_cast<double>(gate[i])) *
+    out[i] = static_cast<float>(activated(kind, static_cast<double>(gate[i])) *
                                 static_cast<double>(up[i]));
   }
 }
@@ -335,18 +373,30 @@ double value_item(const AttendArgs& a, int64_t pos, int64_t d) {
                    Place::of_value(a.kv_type, a.head_dim_v, pos % kKvPageLen), d);
 }
 
-double score(const AttendArgs& a, const float* q, int64_t pos) {
+// One row's head: its own position, and the positions [begin, end) that it attends to.
+struct Query {
+  const float* q;  // [head_dim_k]
+  int64_t head;
+  int64_t own;
+  int64_t begin;
+  int64_t end;
+};
+
+double score(const AttendArgs& a, const Query& query, int64_t pos) {
   double sum = 0;
   for (int64_t d = 0; d < a.head_dim_k; ++d) {
-    sum += static_cast<double>(q[d]) * key_item(a, pos, d);
+    sum += static_cast<double>(query.q[d]) * key_item(a, pos, d);
   }
-  return capped(sum * static_cast<double>(a.scale), a.softcap);
+  const double slope = a.slopes == nullptr ? 0.0 : static_cast<double>(a.slopes[query.head]);
+  return capped(sum * static_cast<double>(a.scale), a.softcap) +
+         slope * static_cast<double>(pos - query.own);
 }
 
 // Values d0 .. d0 + n of one head, n <= kValueTile: a page of scores at a time, with a running
 // maximum.
-void attend_values(const AttendArgs& a, const float* q, int64_t begin, int64_t end, int64_t d0,
-                   int64_t n, float* out) {
+void attend_values(const AttendArgs& a, const Query& query, int64_t d0, int64_t n, float* out) {
+  int64_t begin = query.begin;
+  const int64_t end = query.end;
   double peak = -HUGE_VAL;
   double total = 0;
   double sum[kValueTile] = {};
@@ -357,7 +407,7 @@ void attend_values(const AttendArgs& a, const float* q, int64_t begin, int64_t e
     double scores[kKvPageLen];
     double highest = peak;
     for (int64_t p = begin; p < stop; ++p) {
-      scores[p - begin] = score(a, q, p);
+      scores[p - begin] = score(a, query, p);
       highest = std::fmax(highest, scores[p - begin]);
     }
     const double correction = std::exp(peak - highest);
@@ -378,14 +428,15 @@ void attend_values(const AttendArgs& a, const float* q, int64_t begin, int64_t e
 
 void attend(const AttendArgs& a, float*) noexcept {
   for (int64_t row = 0; row < a.rows; ++row) {
-    const int64_t end = a.pos + row + 1;
+    const int64_t own = a.pos + row;
+    const int64_t end = a.seen > 0 ? a.seen : own + 1;
     const int64_t begin = a.window > 0 && end > a.window ? end - a.window : 0;
     for (int64_t g = 0; g < a.group; ++g) {
-      const float* q = a.q + row * a.q_stride + g * a.head_dim_k;
+      const Query query = {a.q + row * a.q_stride + g * a.head_dim_k, g, own, begin, end};
       float* out = a.out + row * a.out_stride + g * a.head_dim_v;
       for (int64_t d = 0; d < a.head_dim_v; d += kValueTile) {
         const int64_t n = a.head_dim_v - d < kValueTile ? a.head_dim_v - d : kValueTile;
-        attend_values(a, q, begin, end, d, n, out);
+        attend_values(a, query, d, n, out);
       }
     }
   }
@@ -422,8 +473,10 @@ constinit const KernelTable kernels_reference = {
     .dequantize_row = dequantize_matrix_row,
     .search_row = search_row,
     .rms_norm = rms_norm,
+    .layer_norm = layer_norm,
     .rope = rope,
     .glu = glu,
+    .activate = activate,
     .add = add,
     .scale = scale,
     .softcap = softcap,

@@ -22,19 +22,43 @@ int64_t rope_source(int64_t out, int64_t dim, bool inverse) {
   return out - in_head + source;
 }
 
-/// The row that becomes row `out`.
-int64_t source_row(const ImportedTensor& tensor, int64_t out) {
-  // A bias has its heads in the columns; see move_columns().
-  if (tensor.transform != HfTransform::rope_rows || tensor.rows.shape.size() < 2) return out;
-  return rope_source(out, tensor.rows.rows / tensor.heads, tensor.inverse);
+/// The same of rows in groups of `group` queries, a key and a value; dim elements a head.
+int64_t group_source(int64_t out, int64_t dim, int64_t group, int64_t kv_heads, bool inverse) {
+  const int64_t head = out / dim, in_head = out % dim;
+  int64_t source = 0;
+  if (inverse) {
+    const int64_t kv = head / (group + 2), place = head % (group + 2);
+    source = place < group ? kv * group + place : place * kv_heads + kv;
+  } else if (head < group * kv_heads) {
+    source = head / group * (group + 2) + head % group;
+  } else {
+    const int64_t rest = head - group * kv_heads;  // keys, then values
+    source = rest % kv_heads * (group + 2) + group + rest / kv_heads;
+  }
+  return source * dim + in_head;
 }
 
-/// rope_rows of a bias. from, to [cols]
+/// What becomes number `out` of the n rows of a matrix, or elements of a bias.
+int64_t source_of(const ImportedTensor& tensor, int64_t out, int64_t n) {
+  if (tensor.transform == HfTransform::rope_rows) {
+    return rope_source(out, n / tensor.heads, tensor.inverse);
+  }
+  if (tensor.transform == HfTransform::qkv_groups) {
+    const int64_t dim = n / (tensor.heads + 2 * tensor.kv_heads);
+    return group_source(out, dim, tensor.heads / tensor.kv_heads, tensor.kv_heads, tensor.inverse);
+  }
+  return out;
+}
+
+/// The row that becomes row `out`; a bias has its heads in the columns.
+int64_t source_row(const ImportedTensor& tensor, int64_t out) {
+  return tensor.rows.shape.size() < 2 ? out : source_of(tensor, out, tensor.rows.rows);
+}
+
+/// The same of a bias. from, to [cols]
 void move_columns(const ImportedTensor& tensor, const float* from, float* to) {
   const int64_t cols = tensor.rows.cols;
-  for (int64_t i = 0; i < cols; ++i) {
-    to[i] = from[rope_source(i, cols / tensor.heads, tensor.inverse)];
-  }
+  for (int64_t i = 0; i < cols; ++i) to[i] = from[source_of(tensor, i, cols)];
 }
 
 constexpr float kMostHalf = 65504;  // beyond, a half or a block's scale may be infinite
@@ -42,7 +66,7 @@ constexpr float kMostHalf = 65504;  // beyond, a half or a block's scale may be 
 // floats [2 * cols]. False: a number is not finite, or would not be.
 bool encode_row(const ImportedTensor& tensor, int64_t row, float* floats, std::byte* to) {
   const WeightRows& rows = tensor.rows;
-  const bool is_matrix = rows.shape.size() == 2;
+  const bool is_matrix = rows.shape.size() >= 2;
   rows.floats(row, floats);
   const float most = largest_magnitude(floats, rows.cols);
   if (std::isinf(most)) return false;
@@ -54,7 +78,7 @@ bool encode_row(const ImportedTensor& tensor, int64_t row, float* floats, std::b
   if (tensor.transform == HfTransform::plus_one) {
     const float one = tensor.inverse ? -1.0f : 1.0f;
     for (int64_t i = 0; i < rows.cols; ++i) changed[i] = floats[i] + one;
-  } else if (tensor.transform == HfTransform::rope_rows && !is_matrix) {
+  } else if (!is_matrix) {
     move_columns(tensor, floats, changed);
   } else {
     changed = floats;

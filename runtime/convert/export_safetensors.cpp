@@ -30,22 +30,37 @@ struct Target {
   std::string name;
   HfTransform transform = HfTransform::none;
   int64_t heads = 1;
+  int64_t kv_heads = 1;
 };
 
 std::unordered_map<std::string, Target> targets(const TensorFile& file, const Arch* arch) {
   std::unordered_map<std::string, Target> out;
   if (arch == nullptr || arch->hf == nullptr) return out;
   const ModelConfig config = arch->read_config(HParams(file.meta(), arch->name));
+  const std::string prefix(arch->hf->prefix);
   for (const TensorName& row : arch->tensors) {
-    if (row.hf.empty()) continue;
+    if (row.hf.empty() || file.find(is_layer_role(row.role) ? layer_name(row.name, 0)
+                                                            : std::string(row.name)) == nullptr) {
+      continue;
+    }
+    const bool stacked = row.hf.find("{}") != row.hf.rfind("{}");
+    if (row.transform == HfTransform::transposed || stacked) {
+      fail(ErrorCode::unsupported,
+           "{}: tensor {}: expected one that goes back as it is, got one that was {}", file.path(),
+           row.name, stacked ? "stacked" : "transposed");
+    }
+    // The head of the output is in front of the model that the prefix names.
+    const std::string hf = (row.role == Role::output ? "" : prefix) + std::string(row.hf);
     if (!is_layer_role(row.role)) {
-      out[std::string(row.name)] = {std::string(row.hf), row.transform};
+      out[std::string(row.name)] = {hf, row.transform};
       continue;
     }
     for (size_t i = 0; i < config.layers.size(); ++i) {
       const auto layer = static_cast<int64_t>(i);
-      out[layer_name(row.name, layer)] = {layer_name(row.hf, layer), row.transform,
-                                          role_heads(row.role, config.layers[i])};
+      const LayerSpec& spec = config.layers[i];
+      out.try_emplace(
+          layer_name(row.name, layer),
+          Target{layer_name(hf, layer), row.transform, role_heads(row.role, spec), spec.n_head_kv});
     }
   }
   return out;
@@ -109,7 +124,10 @@ ConvertResult export_safetensors(const std::string& in, const std::string& out,
       continue;
     }
     const Target target = at == names.end() ? Target{info.name} : at->second;
-    ImportedTensor tensor{target.name, rows_of(file, info), target.transform, target.heads, true};
+    ImportedTensor tensor{target.name, rows_of(file, info), target.transform};
+    tensor.heads = target.heads;
+    tensor.kv_heads = target.kv_heads;
+    tensor.inverse = true;
     tensor.type = target_type(tensor.rows, options.type);
     table.push_back({tensor.name, safe_type_of(tensor.type), tensor.rows.shape});
     plan.push_back(std::move(tensor));

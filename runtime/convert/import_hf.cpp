@@ -76,16 +76,20 @@ class TensorImport {
   void run(const HfModel& model) {
     ModelConfig shapes = config_of(plan_.header, arch_, config_.file());
     shapes.n_vocab = config_.integer_or("vocab_size", 0, 0, 1 << 29);
-    if (const FolderTensor found = named("model.embed_tokens.weight")) {
-      if (!found.tensor->shape.empty()) shapes.n_vocab = found.tensor->shape[0];
+    for (const TensorName& row : arch_.tensors) {
+      const FolderTensor found =
+          row.role == Role::token_embd ? named(std::string(row.hf)) : FolderTensor();
+      if (found && !found.tensor->shape.empty()) shapes.n_vocab = found.tensor->shape[0];
     }
     const bool tied = config_.boolean_or("tie_word_embeddings", arch_.hf->tied_by_default);
     const LayerSpec none;
     for (const TensorName& row : arch_.tensors) {
-      if (row.role == Role::rope_freqs && !model.rope_freqs.empty()) {
-        const auto n = static_cast<int64_t>(model.rope_freqs.size());
-        add({std::string(row.name),
-             memory_rows(config_.file() + ": rope", model.rope_freqs, 1, n)});
+      for (const auto& [role, factors] : {std::pair(Role::rope_freqs, &model.rope_freqs),
+                                          std::pair(Role::rope_short, &model.rope_short),
+                                          std::pair(Role::rope_long, &model.rope_long)}) {
+        if (row.role != role || factors->empty()) continue;
+        const auto n = static_cast<int64_t>(factors->size());
+        add({std::string(row.name), memory_rows(config_.file() + ": rope", *factors, 1, n)});
       }
       if (row.hf.empty()) continue;
       if (row.role == Role::output && tied) {
@@ -113,6 +117,8 @@ class TensorImport {
     if (at == 0 || (at != std::string::npos && plain[at - 1] == '.')) {
       plain.erase(at, kPrefix.size());
     }
+    const std::string_view prefix = arch_.hf->prefix;
+    if (!prefix.empty() && plain.starts_with(prefix)) plain.erase(0, prefix.size());
     const auto [old, fresh] = stored_names_.emplace(plain, name);
     if (!fresh) {
       fail(ErrorCode::bad_file, "{}: tensor {}: expected one, got {} and {}", folder_.path(),
@@ -125,7 +131,24 @@ class TensorImport {
     return at == stored_names_.end() ? FolderTensor() : folder_.find(at->second);
   }
 
-  std::optional<WeightRows> rows_of(const std::string& hf) {
+  /// Those of a second "{}" stacked.
+  std::optional<WeightRows> rows_of(const std::string& hf, const RoleShape& shape,
+                                    HfTransform transform) {
+    if (hf.find("{}") == std::string::npos) return rows_of(hf, transform);
+    std::vector<WeightRows> parts;
+    for (int64_t i = 0; i < (shape.is_vector ? shape.rows : shape.n_stacked); ++i) {
+      std::optional<WeightRows> part = rows_of(layer_name(hf, i), transform);
+      if (!part) return std::nullopt;
+      if (!parts.empty() && (part->shape != parts[0].shape || part->type != parts[0].type)) {
+        fail(ErrorCode::bad_file, "{}: expected the shape and type of its neighbours", part->name);
+      }
+      parts.push_back(std::move(*part));
+    }
+    if (parts.empty()) return std::nullopt;
+    return stacked_rows(std::move(parts));
+  }
+
+  std::optional<WeightRows> rows_of(const std::string& hf, HfTransform transform) {
     const FolderTensors tensors = [this](const std::string& name) {
       const FolderTensor found = named(name);
       if (found) used_.insert(name);
@@ -136,18 +159,21 @@ class TensorImport {
     }
     const FolderTensor found = tensors(hf);
     if (!found) return std::nullopt;
+    if (transform == HfTransform::transposed) return transposed_rows(*found.file, *found.tensor);
     return float_rows(*found.file, *found.tensor);
   }
 
   void bind(const TensorName& row, const std::string& name, const std::string& hf,
             const LayerSpec& layer, const ModelConfig& shapes, bool required) {
-    std::optional<WeightRows> rows = rows_of(hf);
+    const RoleShape want = role_shape(row.role, shapes, layer);
+    std::optional<WeightRows> rows = rows_of(hf, want, row.transform);
     if (!rows) {
       if (!required) return;
       fail(ErrorCode::bad_file, "{}: tensor {}: expected one, got none", folder_.path(), hf);
     }
-    const RoleShape want = role_shape(row.role, shapes, layer);
-    const size_t n_dims = is_vector_role(row.role) ? 1 : 2;
+    const auto n_dims = static_cast<size_t>(want.n_dims());
+    if (n_dims == 1 && rows->shape.size() == 2 && rows->rows == 1)
+      rows->shape.erase(rows->shape.begin());
     if (rows->shape.size() != n_dims || rows->rows != want.rows || rows->cols != want.cols) {
       const std::string wanted = n_dims == 1 ? fmt::format("[{}]", want.cols)
                                              : fmt::format("[{}, {}]", want.rows, want.cols);
@@ -155,6 +181,11 @@ class TensorImport {
            fmt::join(rows->shape, ", "));
     }
     ImportedTensor tensor{name, std::move(*rows), row.transform};
+    tensor.stays_float = want.is_vector || want.stays_float;
+    if (row.transform == HfTransform::qkv_groups) {
+      tensor.heads = layer.n_head;
+      tensor.kv_heads = layer.n_head_kv;
+    }
     if (row.transform == HfTransform::rope_rows) {
       tensor.heads = role_heads(row.role, layer);
       if (layer.head_dim_k % 2 != 0) {
@@ -237,9 +268,10 @@ ImportPlan plan_hf(const std::string& path) {
   }
   import_sampling(*folder, plan.header);
   HfModel model{plan.header, arch.name};
-  model.takes_rope_freqs =
-      std::any_of(arch.tensors.begin(), arch.tensors.end(),
-                  [](const TensorName& row) { return row.role == Role::rope_freqs; });
+  for (const TensorName& row : arch.tensors) {
+    model.takes_rope_freqs = model.takes_rope_freqs || row.role == Role::rope_freqs;
+    model.takes_longrope = model.takes_longrope || row.role == Role::rope_long;
+  }
   import_keys(config, *arch.hf, model);
 
   TensorImport tensors(*folder, arch, config, plan);

@@ -19,9 +19,11 @@ struct ImportedTensor {
   std::string name;  // in GGUF
   WeightRows rows;
   HfTransform transform = HfTransform::none;
-  int64_t heads = 1;     // of rope_rows
+  int64_t heads = 1;     // of rope_rows; of qkv_groups the queries'
+  int64_t kv_heads = 1;  // of qkv_groups
   bool inverse = false;  // the transform is undone
   DType type = DType::F32;
+  bool stays_float = false;  // F32 whatever type is asked for
 };
 
 struct ImportPlan {

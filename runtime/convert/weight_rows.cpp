@@ -1,5 +1,7 @@
 #include "runtime/convert/weight_rows.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
 #include <memory>
 
@@ -66,6 +68,69 @@ WeightRows float_rows(const SafetensorsFile& file, const SafeTensor& tensor) {
   };
   out.floats = [data, stride, type = out.type, cols = out.cols](int64_t row, float* to) {
     dequantize_row(type, data + row * stride, cols, to);
+  };
+  return out;
+}
+
+WeightRows transposed_rows(const SafetensorsFile& file, const SafeTensor& tensor) {
+  WeightRows out = float_rows(file, tensor);
+  if (out.shape.size() != 2) {
+    fail(ErrorCode::unsupported, "{}: expected two dimensions, got {}", out.name, out.shape.size());
+  }
+  const std::byte* data = file.data(tensor).data();  // [cols, rows] of the result
+  const int64_t bytes = safe_type_info(tensor.type).bits / 8;
+  std::swap(out.shape[0], out.shape[1]);
+  std::swap(out.rows, out.cols);
+  const int64_t rows = out.rows, cols = out.cols;
+  const bool is_double = tensor.type == SafeType::f64;
+  out.floats = [=, type = out.type](int64_t row, float* to) {
+    for (int64_t c = 0; c < cols; ++c) {
+      const std::byte* from = data + (c * rows + row) * bytes;
+      if (is_double) {
+        to[c] = static_cast<float>(load_le<double>(from));
+      } else {
+        dequantize_row(type, from, 1, to + c);
+      }
+    }
+  };
+  out.bytes = [=, floats = out.floats](int64_t row, void* to) {
+    if (is_double) return floats(row, static_cast<float*>(to));
+    for (int64_t c = 0; c < cols; ++c) {
+      std::memcpy(static_cast<std::byte*>(to) + c * bytes, data + (c * rows + row) * bytes,
+                  static_cast<size_t>(bytes));
+    }
+  };
+  // A row's elements lie in all pages: they go back when the last row is written.
+  const MappedFile* map = file.map();
+  out.give_back = [map, offset = tensor.offset, rows, cols, bytes](int64_t first, int64_t n) {
+    if (map == nullptr || first != 0 || n != rows) return;
+    map->dont_need(offset, static_cast<uint64_t>(rows * cols * bytes));
+  };
+  return out;
+}
+
+WeightRows stacked_rows(std::vector<WeightRows> parts) {
+  WeightRows out;
+  const auto kept = std::make_shared<const std::vector<WeightRows>>(std::move(parts));
+  const WeightRows& first = kept->front();
+  const int64_t each = first.rows;
+  const auto n = static_cast<int64_t>(kept->size());
+  out.name = first.name + fmt::format(" and {} more", n - 1);
+  out.shape = first.shape;
+  out.shape.insert(out.shape.begin(), n);
+  out.rows = n * each;
+  out.cols = first.cols;
+  out.type = first.type;
+  out.was_quantized = first.was_quantized;
+  const auto part = [kept, each](int64_t row) -> const WeightRows& {
+    return (*kept)[static_cast<size_t>(row / each)];
+  };
+  out.bytes = [part, each](int64_t row, void* to) { part(row).bytes(row % each, to); };
+  out.floats = [part, each](int64_t row, float* to) { part(row).floats(row % each, to); };
+  out.give_back = [kept](int64_t begin, int64_t count) {
+    for (const WeightRows& rows : *kept) {
+      if (rows.give_back && begin == 0 && count > 0) rows.give_back(0, rows.rows);
+    }
   };
   return out;
 }

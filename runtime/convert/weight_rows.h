@@ -32,6 +32,12 @@ struct WeightRows {
 /// Errors: unsupported (another type; more than two dimensions).
 WeightRows float_rows(const SafetensorsFile& file, const SafeTensor& tensor);
 
+/// The same with columns as rows. Error: unsupported (other than two dimensions).
+WeightRows transposed_rows(const SafetensorsFile& file, const SafeTensor& tensor);
+
+/// Tensors of one shape, one after the other; vectors become the rows of a matrix.
+WeightRows stacked_rows(std::vector<WeightRows> parts);
+
 /// Rows that are in memory. floats [rows * cols]
 WeightRows memory_rows(std::string name, std::vector<float> floats, int64_t rows, int64_t cols);
 

@@ -25,7 +25,7 @@ bool is_float_type(DType type) {
 DType main_type(const ImportPlan& plan) {
   std::vector<std::pair<DType, int64_t>> sums;
   for (const ImportedTensor& t : plan.tensors) {
-    if (t.rows.shape.size() < 2) continue;
+    if (t.rows.shape.size() < 2 || t.stays_float) continue;
     auto it = std::find_if(sums.begin(), sums.end(),
                            [&](const auto& sum) { return sum.first == t.type; });
     if (it == sums.end()) it = sums.insert(sums.end(), {t.type, 0});
@@ -39,7 +39,7 @@ DType main_type(const ImportPlan& plan) {
 DType type_for(const ImportedTensor& tensor, std::optional<DType> wanted, bool allow_requantize,
                int64_t& n_fallen_back) {
   const WeightRows& rows = tensor.rows;
-  if (rows.shape.size() < 2) return DType::F32;
+  if (rows.shape.size() < 2 || tensor.stays_float) return DType::F32;
   if (!wanted && rows.was_quantized && rows.type == DType::F32) {
     throw Error(ErrorCode::unsupported,
                 fmt::format("{}: no type but F32 holds its numbers without loss", rows.name),

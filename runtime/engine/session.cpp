@@ -22,7 +22,9 @@ constexpr int64_t kHeadRest = 32;
 
 struct Session::Impl {
   Impl(std::shared_ptr<const Engine> e, const SessionOptions& o, MemoryPlan p, SequenceState first)
-      : engine(std::move(e)), options(o), plan(p), state(std::move(first)), team(o.n_threads) {}
+      : engine(std::move(e)), options(o), plan(p), state(std::move(first)), team(o.n_threads) {
+    workspace.n_ctx = plan.n_ctx;
+  }
 
   std::shared_ptr<const Engine> engine;
   SessionOptions options;  // effective values
@@ -102,6 +104,11 @@ Session::Session(std::shared_ptr<const Engine> engine, const SessionOptions& giv
   if (options.n_ctx < 0 || options.n_ctx > HParams::kMaxContext) {
     fail(ErrorCode::bad_argument, "n_ctx: expected 0 to {}, got {}", HParams::kMaxContext,
          options.n_ctx);
+  }
+  if (const ModelConfig& config = engine->model().config;
+      config.bounded && options.n_ctx > config.n_ctx_train) {
+    fail(ErrorCode::bad_argument, "n_ctx: expected at most {}, the positions of the model, got {}",
+         config.n_ctx_train, options.n_ctx);
   }
   if (options.n_batch < 1 || options.n_batch > (1 << 16)) {
     fail(ErrorCode::bad_argument, "n_batch: expected 1 to {}, got {}", 1 << 16, options.n_batch);

@@ -16,14 +16,25 @@ namespace nibble {
 enum class Role : uint8_t {
   // once a model
   token_embd,
+  token_types,
+  position_embd,
+  embd_norm,
+  embd_norm_bias,
   output_norm,
+  output_norm_bias,
   output,
+  output_bias,
   rope_freqs,
+  rope_short,
+  rope_long,
   // once a layer
   attn_norm,
+  attn_norm_bias,
+  attn_qkv,  // queries, keys and values in one matrix, or
   attn_q,
   attn_k,
   attn_v,
+  attn_qkv_bias,
   attn_q_bias,
   attn_k_bias,
   attn_v_bias,
@@ -32,11 +43,26 @@ enum class Role : uint8_t {
   attn_output,
   attn_output_bias,
   attn_post_norm,
+  attn_post_norm_bias,
   ffn_norm,
+  ffn_norm_bias,
   ffn_gate,
   ffn_up,
   ffn_down,
+  ffn_gate_bias,
+  ffn_up_bias,
+  ffn_down_bias,
   ffn_post_norm,
+  ffn_post_norm_bias,
+  router,
+  router_bias,   // added to the scores for the choice only
+  experts_gate,  // all experts of a layer, one after the other
+  experts_up,
+  experts_down,
+  shared_router,  // how much of the shared one a token gets
+  shared_gate,
+  shared_up,
+  shared_down,
   count
 };
 
@@ -71,8 +97,10 @@ inline constexpr SharedInput kGatedLayer[] = {
 
 struct TensorName {
   Role role;
-  std::string_view name;     // a layer's: "{}" stands for its number
-  std::string_view hf = {};  // what Hugging Face calls it, "{}" likewise; empty: it has none
+  std::string_view name;  // a layer's: "{}" stands for its number
+  /// What Hugging Face calls it, "{}" likewise; empty: it has none. A second "{}" is the number of
+  /// an expert or head: its tensors are stacked.
+  std::string_view hf = {};
   bool required = true;
   HfTransform transform = HfTransform::none;
 };
@@ -87,12 +115,14 @@ struct Arch {
   std::span<const SharedInput> shared_inputs = {};
 };
 
-/// Heads whose rows a query's or key's tensor holds.
+/// Heads whose rows a query's or key's tensor holds; of a fused one, the queries'.
 inline int64_t role_heads(Role role, const LayerSpec& layer) noexcept {
-  return role == Role::attn_q || role == Role::attn_q_bias ? layer.n_head : layer.n_head_kv;
+  const bool queries = role == Role::attn_q || role == Role::attn_q_bias ||
+                       role == Role::attn_qkv || role == Role::attn_qkv_bias;
+  return queries ? layer.n_head : layer.n_head_kv;
 }
 
-/// A tensor's name for one layer.
+/// A tensor's name for one layer: the first "{}" is replaced.
 std::string layer_name(std::string_view pattern, int64_t layer);
 
 /// By general.architecture; nullptr if nibble has none of this name.

@@ -29,6 +29,10 @@ HfConfig::HfConfig(JsonValue root, std::string file) : root_(root), file_(std::m
 }
 
 JsonValue HfConfig::find(std::string_view key) const noexcept {
+  if (const size_t bar = key.find('|'); bar != std::string_view::npos) {
+    const JsonValue first = find(key.substr(0, bar));
+    return first.exists() ? first : find(key.substr(bar + 1));
+  }
   for (const JsonValue from : {text_, root_}) {
     const JsonValue value = from.find(key);
     if (value.exists() && !value.is(JsonType::null)) return value;

@@ -1,6 +1,7 @@
 #pragma once
 // config.json, read with ranges, as HParams reads GGUF's keys. A key is looked for in text_config
-// first, where models that also see or hear keep their language part; null means absent.
+// first, where models that also see or hear keep their language part; null means absent. A key of
+// the form "a|b" is a, or b where there is no a: families changed their spelling.
 #include <cstdint>
 #include <initializer_list>
 #include <string>

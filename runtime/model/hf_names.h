@@ -16,13 +16,16 @@ class HfConfig;
 /// How a tensor's numbers change from Hugging Face to GGUF.
 enum class HfTransform : uint8_t {
   none,
-  rope_rows,  // rows of each head: i and i + half become 2i and 2i + 1, so that pairs are adjacent
-  plus_one,   // norms that multiply by 1 + weight
+  rope_rows,   // rows of each head: i and i + half become 2i and 2i + 1, so that pairs are adjacent
+  plus_one,    // norms that multiply by 1 + weight
+  transposed,  // columns become rows
+  qkv_groups,  // rows: for each key/value head its queries, key, value become all queries, keys,
+               // values
 };
 
 /// A number of config.json that is a number in GGUF.
 struct HfKey {
-  std::string_view hf;
+  std::string_view hf;    // "a|b": a, or b where there is no a
   std::string_view gguf;  // behind "<arch>."
   enum class Kind : uint8_t { whole, real } kind = Kind::whole;
   double otherwise = -1;  // when config.json lacks it; below 0: it must be there
@@ -33,10 +36,14 @@ struct HfModel {
   GgufHeader& header;
   std::string_view arch;               // general.architecture
   bool takes_rope_freqs = false;       // the architecture has rope_freqs.weight
+  bool takes_longrope = false;         // and rope_factors_short.weight, rope_factors_long.weight
   std::vector<float> rope_freqs = {};  // to become it; empty: none
+  std::vector<float> rope_short = {};
+  std::vector<float> rope_long = {};
 
   void set_whole(std::string_view key, int64_t value) const;
   void set_real(std::string_view key, double value) const;
+  void set_flag(std::string_view key, bool value) const;
   void set_text(std::string_view key, std::string_view value) const;
 };
 
@@ -50,12 +57,15 @@ struct HfNames {
   bool tied_by_default = false;  // when config.json does not say tie_word_embeddings
   /// Tensors that are left out, with a note: a part of their name.
   std::span<const std::string_view> left_out = {};
+  /// What stands in front of the names of tensors, or does not: "transformer.".
+  std::string_view prefix = {};
 };
 
 /// Rope of one kind of layers ("full_attention"; "" where all are alike) into the keys
 /// <arch>.<base_key> and rope.scaling.*, or into rope_freqs. dim: rotated elements of a head.
-/// default_base: when config.json says none. Errors: unsupported (a scaling, by name), bad_file.
+/// default_base: when config.json says none. partial: dim is what partial_rotary_factor says; else
+/// a factor is refused. Errors: unsupported (a scaling, by name), bad_file.
 void import_rope(const HfConfig& config, std::string_view layers, double default_base, int64_t dim,
-                 HfModel& model);
+                 HfModel& model, bool partial = false);
 
 }  // namespace nibble

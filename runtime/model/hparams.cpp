@@ -1,8 +1,10 @@
 #include "runtime/model/hparams.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "formats/io/error.h"
+#include "runtime/model/rope_freqs.h"
 
 namespace nibble {
 
@@ -75,14 +77,57 @@ std::vector<int64_t> HParams::per_layer(std::string_view key, int64_t n_layer, i
   return *items;
 }
 
-double HParams::rope_freq_scale() const {
+bool HParams::boolean_or(std::string_view key, bool otherwise) const {
+  return meta_.get_bool(full(key)).value_or(otherwise);
+}
+
+namespace {
+
+struct ScalingName {
+  std::string_view name;
+  RopeScaling scaling;
+};
+constexpr ScalingName kScalings[] = {
+    {"none", RopeScaling::linear},
+    {"linear", RopeScaling::linear},
+    {"yarn", RopeScaling::yarn},
+    {"longrope", RopeScaling::longrope},
+};
+
+}  // namespace
+
+RopeSpec HParams::rope(RopeKind kind, int64_t head_dim, int64_t n_ctx_train) const {
+  RopeSpec rope;
+  rope.kind = kind;
+  rope.dim = integer_or("rope.dimension_count", head_dim, 2, kMaxHeadDim);
+  rope.freq_base = number_or("rope.freq_base", 10000.0, 1.0, 1e12);
   const std::string_view type = text_or("rope.scaling.type", "none");
-  if (type != "none" && type != "linear") {
-    fail(ErrorCode::unsupported, "{}: key {}: expected none or linear, got {}", meta_.file(),
-         full("rope.scaling.type"), type);
+  const ScalingName* row = std::find_if(std::begin(kScalings), std::end(kScalings),
+                                        [&](const ScalingName& s) { return s.name == type; });
+  if (row == std::end(kScalings)) {
+    fail(ErrorCode::unsupported, "{}: key {}: expected none, linear, yarn or longrope, got {}",
+         meta_.file(), full("rope.scaling.type"), type);
   }
-  if (type == "none" && !has("rope.scaling.factor")) return 1.0;
-  return 1.0 / number("rope.scaling.factor", 1e-6, 1e6);
+  rope.scaling = row->scaling;
+  const bool has_factor =
+      rope.scaling != RopeScaling::longrope && (type != "none" || has("rope.scaling.factor"));
+  double factor = has_factor ? number("rope.scaling.factor", 1e-6, 1e6) : 1.0;
+  if (has("rope.scaling.dynamic_factor")) {
+    rope.scaling = RopeScaling::dynamic;
+    factor = number("rope.scaling.dynamic_factor", 1e-6, 1e6);
+  }
+  rope.freq_scale = 1.0 / factor;
+  rope.n_ctx_first =
+      integer_or("rope.scaling.original_context_length", n_ctx_train, 1, kMaxContext);
+  rope.magnitude = number_or("rope.scaling.attn_factor", 1.0, 1e-6, 1e6);
+  if (rope.scaling != RopeScaling::yarn) return rope;
+  // The ecosystem's factor is on top of what the method itself says.
+  rope.magnitude *= yarn_magnitude(factor);
+  const double multiplier = number_or("rope.scaling.yarn_log_multiplier", 0.0, 0.0, 1e6);
+  if (multiplier != 0) rope.magnitude /= yarn_magnitude(factor, multiplier);
+  rope.beta_fast = number_or("rope.scaling.yarn_beta_fast", 32.0, 1e-6, 1e6);
+  rope.beta_slow = number_or("rope.scaling.yarn_beta_slow", 1.0, 1e-6, 1e6);
+  return rope;
 }
 
 bool HParams::has(std::string_view key) const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "formats/tensor_file.h"
+#include "runtime/model/config.h"
 
 namespace nibble {
 
@@ -27,9 +28,11 @@ class HParams {
   std::vector<int64_t> per_layer(std::string_view key, int64_t n_layer, int64_t lo,
                                  int64_t hi) const;
   bool has(std::string_view key) const;
-  /// RopeSpec::freq_scale from rope.scaling.*; a factor without a type is linear, as the ecosystem
-  /// reads it. Errors: unsupported (any other scaling, by name).
-  double rope_freq_scale() const;
+  bool boolean_or(std::string_view key, bool otherwise) const;
+  /// Rotary positions from rope.*; a scaling factor without a type is linear, as the ecosystem
+  /// reads it. head_dim: rotated elements where the file does not say. Errors: unsupported (a
+  /// scaling that is not known, by name), bad_file.
+  RopeSpec rope(RopeKind kind, int64_t head_dim, int64_t n_ctx_train) const;
   const Metadata& meta() const noexcept { return meta_; }
 
   // Limits of a plausible model, named once.

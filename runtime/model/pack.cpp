@@ -11,9 +11,10 @@
 namespace nibble {
 namespace {
 
-bool is_packable(Role role, const Matrix& m) {
-  // Norms and biases are floats, which have no packed form.
-  return m.data != nullptr && !m.packed && role != Role::token_embd && is_packed(recipe_of(m.type));
+bool is_packable(Role role, const Matrix& m, int64_t part_rows) {
+  // Norms and biases are floats, which have no packed form; nor do parts that start inside a group.
+  return m.data != nullptr && !m.packed && role != Role::token_embd &&
+         is_packed(recipe_of(m.type)) && part_rows % kGroupRows == 0;
 }
 
 // An output head in ordered planes has most of its rows read in part only, when not all logits are
@@ -28,14 +29,17 @@ PackForm form_of(Role role, const Matrix& m) {
 
 template <class Model, class F>
 void for_each_packable(Model& model, F&& f) {
-  const auto visit = [&f](auto& weights) {
+  const auto visit = [&](auto& weights, const LayerSpec& spec) {
     for (size_t r = 0; r < weights.matrix.size(); ++r) {
       const auto role = static_cast<Role>(r);
-      if (is_packable(role, weights.matrix[r])) f(role, weights.matrix[r]);
+      const int64_t part_rows = role_shape(role, model.config, spec).part_rows;
+      if (is_packable(role, weights.matrix[r], part_rows)) f(role, weights.matrix[r]);
     }
   };
-  for (auto& layer : model.weights.layers) visit(layer);
-  visit(model.weights.model);
+  for (size_t i = 0; i < model.weights.layers.size(); ++i) {
+    visit(model.weights.layers[i], model.config.layers[i]);
+  }
+  visit(model.weights.model, LayerSpec());
 }
 
 int64_t groups_of(const Matrix& m) {

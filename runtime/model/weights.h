@@ -24,7 +24,7 @@ struct LayerWeights {
 };
 
 struct Weights {
-  LayerWeights model;  // token_embd, output_norm, output, rope_freqs
+  LayerWeights model;  // the roles that are there once
   std::vector<LayerWeights> layers;
   int64_t matrix_bytes = 0;  // read once a token: all matrices but the embedding
   int64_t n_params = 0;
@@ -35,14 +35,19 @@ struct Weights {
   std::vector<Buffer<std::byte>> packed;
 };
 
-/// What a role's tensor must look like. Vectors have one row.
+/// What a role's tensor must look like.
 struct RoleShape {
   int64_t rows;
   int64_t cols;
+  bool is_vector = false;    // norms and biases: used as floats, one dimension where rows is 1
+  int64_t n_stacked = 0;     // > 0: so many matrices, one after the other
+  bool stays_float = false;  // small or sensitive: no conversion rounds it
+  /// Products of some rows only start at multiples of this; 0: there are none.
+  int64_t part_rows = 0;
+
+  int n_dims() const noexcept { return n_stacked > 0 ? 3 : is_vector && rows == 1 ? 1 : 2; }
 };
 RoleShape role_shape(Role role, const ModelConfig& c, const LayerSpec& s) noexcept;
-/// Norms and biases are used as floats.
-bool is_vector_role(Role role) noexcept;
 
 /// config.n_vocab is set from the embedding's rows.
 /// Errors: bad_file (missing tensor, wrong shape), unsupported (tensor type).

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/model/rope_freqs.h"
+
 namespace nibble {
 
 namespace {
@@ -11,15 +13,18 @@ int64_t align16(int64_t floats) {
   return (floats + 15) / 16 * 16;
 }
 
-/// Radians a position for each rotated pair; see RopeSpec.
-std::vector<double> rope_freqs(const RopeSpec& rope, const float* factors) {
-  std::vector<double> freqs(static_cast<size_t>(rope.dim / 2));
-  for (size_t i = 0; i < freqs.size(); ++i) {
-    const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(rope.dim);
-    freqs[i] = rope.freq_scale * std::pow(rope.freq_base, exponent);
-    if (rope.freq_factors && factors != nullptr) freqs[i] /= static_cast<double>(factors[i]);
+/// ALiBi: a geometric series over the heads, for a power of two of them; the others lie between.
+std::vector<float> alibi_slopes(int64_t n_head, float max_bias) {
+  int64_t power = 1;
+  while (2 * power <= n_head) power *= 2;
+  std::vector<float> slopes;
+  for (int64_t h = 0; h < n_head; ++h) {
+    const double at =
+        h < power ? static_cast<double>(h + 1) : static_cast<double>(2 * (h - power) + 1) / 2;
+    const double exponent = -static_cast<double>(max_bias) * at / static_cast<double>(power);
+    slopes.push_back(static_cast<float>(std::exp2(exponent)));
   }
-  return freqs;
+  return slopes;
 }
 
 /// Bytes of the prepared inputs of n_rows rows.
@@ -65,6 +70,41 @@ int64_t split_floats(const Model& model, int64_t n_positions) {
   return kSplitRows * splits_of(n_positions) * most;
 }
 
+/// What the experts of n_rows rows take, counted or reserved.
+template <class F>
+void for_each_expert_buffer(const KernelTable& kernels, const Widths& w, int n_threads,
+                            int64_t n_rows, ExpertSlots& e, F&& f) {
+  const int64_t slots = n_rows * w.used;
+  const int64_t own = std::max<int64_t>(n_rows, n_threads);
+  const int64_t input = std::max(w.embd, w.expert_ff);
+  f(e.scores, n_rows * w.experts);
+  f(e.chosen, own * w.used);
+  f(e.weights, own * w.used);
+  f(e.slot_of, slots);
+  f(e.row_of, slots);
+  f(e.begin, w.experts + 1);
+  f(e.normed, own * w.embd);
+  f(e.gate, slots * w.expert_ff);
+  f(e.up, slots * w.expert_ff);
+  f(e.down, slots * w.embd);
+  for (const ActLayout layout : {ActLayout::f32, ActLayout::q8}) {
+    const auto i = static_cast<size_t>(layout);
+    const int64_t cols = layout == ActLayout::q8 ? (input + 31) / 32 * 32 : input;
+    f(e.inputs[i], own * w.used * kernels.act_bytes(layout, cols, 1));
+    f(e.input_at[i], w.experts);
+  }
+}
+
+int64_t expert_bytes(const KernelTable& kernels, const Widths& w, int n_threads, int64_t n_rows) {
+  if (w.experts == 0) return 0;
+  ExpertSlots none;
+  int64_t bytes = 0;
+  for_each_expert_buffer(kernels, w, n_threads, n_rows, none, [&](const auto& buffer, int64_t n) {
+    bytes += n * static_cast<int64_t>(sizeof(*buffer.data()));
+  });
+  return bytes;
+}
+
 }  // namespace
 
 Widths Widths::of(const ModelConfig& config) {
@@ -75,9 +115,12 @@ Widths Widths::of(const ModelConfig& config) {
     w.kv_k = std::max(w.kv_k, s.n_head_kv * s.head_dim_k);
     w.kv_v = std::max(w.kv_v, s.n_head_kv * s.head_dim_v);
     w.attn = std::max(w.attn, s.n_head * s.head_dim_v);
-    w.ff = std::max(w.ff, s.n_ff);
+    w.ff = std::max({w.ff, s.n_ff, s.experts.n_ff_shared});
+    w.experts = std::max(w.experts, s.experts.n);
+    w.used = std::max(w.used, s.experts.n_used);
+    w.expert_ff = std::max(w.expert_ff, s.experts.n_ff);
   }
-  w.input = std::max({w.embd, w.attn, w.ff});
+  w.input = std::max({w.embd, w.attn, w.ff, w.expert_ff});
   return w;
 }
 
@@ -85,7 +128,7 @@ int64_t Workspace::bytes(const Model& model, const KernelTable& kernels, int n_t
                          int64_t n_rows, int64_t n_logits) {
   const Widths w = Widths::of(model.config);
   const ActBytes act = act_bytes(kernels, w, n_rows);
-  return act.q8 + act.f32 +
+  return act.q8 + act.f32 + expert_bytes(kernels, w, n_threads, n_rows) +
          static_cast<int64_t>(sizeof(float)) *
              (n_rows * floats_of_row(model, w) + n_logits * model.config.n_vocab +
               n_threads * (align16(w.input) + attend_floats(model, kernels)));
@@ -123,18 +166,32 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
   act_f32.reserve(std::max(act.f32, n_threads * act_f32_row));
   logits.reserve(n_logits * config.n_vocab);
   hidden.reserve(n_hidden * widths.embd);
-  row_stride = align16(widths.input);
+  row_stride = align16(std::max(widths.input, 2 * widths.ff));
   row.reserve(n_threads * row_stride);
   if (observer != nullptr) observed.reserve(n_rows * row_stride);
   attend_stride = attend_floats(model, kernels);
   attend.reserve(n_threads * attend_stride);
   cos_sin.resize(config.ropes.size());
-  const float* factors = model.weights.model.vector(Role::rope_freqs);
   for (size_t i = 0; i < config.ropes.size(); ++i) {
     cos_sin[i].reserve(slots * config.ropes[i].dim);
-    if (freqs.size() <= i) freqs.push_back(rope_freqs(config.ropes[i], factors));
+    if (freqs.size() > i) continue;
+    freqs.push_back(
+        rope_freqs(config.ropes[i], model.weights.model, n_ctx > 0 ? n_ctx : config.n_ctx_train));
+  }
+  if (slopes.empty()) {
+    for (const LayerSpec& s : config.layers) {
+      slopes.push_back(alibi_slopes(s.max_alibi_bias > 0 ? s.n_head : 0, s.max_alibi_bias));
+    }
+  }
+  if (widths.experts > 0) {
+    for_each_expert_buffer(kernels, widths, n_threads, n_rows, experts,
+                           [](auto& buffer, int64_t n) { buffer.reserve(n); });
+    const auto n = static_cast<size_t>(std::max(widths.experts, n_threads * widths.used));
+    experts.gate_up.resize(2 * n);
+    experts.downs.resize(n + static_cast<size_t>(n_threads));
   }
   logit_rows.reserve(static_cast<size_t>(std::max(n_rows, n_logits)));
+  if (!config.causal) seen.resize(static_cast<size_t>(n_rows));
   if (model.weights.model[Role::output].form == PackForm::ordered) {
     bounds.reserve((config.n_vocab + kGroupRows - 1) / kGroupRows * 2);
   }

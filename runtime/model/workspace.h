@@ -8,6 +8,7 @@
 #include "runtime/model/buffer.h"
 #include "runtime/model/matmul_observer.h"
 #include "runtime/model/model.h"
+#include "runtime/model/tiling.h"
 #include "runtime/threads/team.h"
 
 namespace nibble {
@@ -34,7 +35,31 @@ struct Widths {
   int64_t ff = 0;
   int64_t embd = 0;
   int64_t input = 0;  // widest input of any matmul
+  // Of experts:
+  int64_t experts = 0;    // n
+  int64_t used = 0;       // n_used
+  int64_t expert_ff = 0;  // n_ff of one
   static Widths of(const ModelConfig&);
+};
+
+/// The experts of the rows of a batch. A slot is one row at one of its experts; the slots of an
+/// expert lie together. A lone row has n_used of them in order of choice, and threads have chosen,
+/// weights, normed and prepared inputs of their own.
+struct ExpertSlots {
+  Buffer<float> scores;     // [rows, n]  what the router gives
+  Buffer<int32_t> chosen;   // [rows, n_used]  experts, best first
+  Buffer<float> weights;    // [rows, n_used]
+  Buffer<int64_t> slot_of;  // [rows, n_used]
+  Buffer<int64_t> row_of;   // [slots]
+  Buffer<int64_t> begin;    // [n + 1]  an expert's first slot
+  Buffer<float> normed;     // [rows, embd]  what the feed-forward reads
+  Buffer<float> gate;       // [slots, n_ff]
+  Buffer<float> up;         // [slots, n_ff]
+  Buffer<float> down;       // [slots, embd]
+  /// Prepared inputs of all experts, one after the other, by ActLayout.
+  Buffer<std::byte> inputs[2];
+  Buffer<int64_t> input_at[2];          // [n]  where an expert's are, in bytes
+  std::vector<Product> gate_up, downs;  // [2 n + 2], [n + 1]; a lone row: [threads, ...]
 };
 
 struct Workspace {
@@ -72,13 +97,19 @@ struct Workspace {
   std::vector<Buffer<float>> cos_sin;      // a RopeSpec: [rows, dim/2, 2]
   std::vector<std::vector<double>> freqs;  // a RopeSpec: [dim/2], radians a position
   std::vector<int64_t> logit_rows;         // batch rows with logits, in order
-  Buffer<float> bounds;                    // [groups of 16 tokens][2] KernelTable::head_bounds
-  int64_t act_q8_row = 0;                  // bytes of one prepared row of the widest input
+  std::vector<int64_t> seen;               // for encoders, a row: the positions of its sequence
+  std::vector<std::vector<float>> slopes;  // ALiBi, a layer: [n_head], or nothing
+  ExpertSlots experts;
+  Buffer<float> bounds;    // [groups of 16 tokens][2] KernelTable::head_bounds
+  int64_t act_q8_row = 0;  // bytes of one prepared row of the widest input
   int64_t act_f32_row = 0;
   int64_t row_stride = 0;
   int64_t attend_stride = 0;
   int64_t n_splits = 0;  // that partials has room for, of each row
 
+  /// Set before the first reserve(): positions that sequences can have, which some rope scalings
+  /// depend on; 0: the model's own.
+  int64_t n_ctx = 0;
   /// Set before reserve(): sees the inputs of all products. Not owned; nullptr: nobody does.
   MatmulObserver* observer = nullptr;
   Buffer<float> observed;  // [rows, row_stride]  the inputs of the product at hand
@@ -97,7 +128,8 @@ struct Workspace {
   double head_share = -1;
 
   /// Phases of a layer whose tiles are dealt out: qkv, attention, output, gate and up, down.
-  static constexpr size_t kPhasesPerLayer = 5;
+  /// With experts: router, their gates and ups, their downs besides the first three.
+  static constexpr size_t kPhasesPerLayer = 6;
   static constexpr size_t kHeadPhases = 2;
   std::vector<TileCounter> counters;  // kPhasesPerLayer a layer, then kHeadPhases
 };

@@ -50,18 +50,18 @@ ModelConfig read_config(const HParams& hp) {
                       : static_cast<double>(layer.head_dim_k);
     layer.attn_scale = static_cast<float>(1.0 / std::sqrt(divisor));
     layer.attn_softcap = static_cast<float>(hp.number_or("attn_logit_softcapping", 0.0, 0.0, 1e6));
+    layer.norms = NormPlacement::both;
     layer.activation = Activation::gelu_tanh;
     config.layers.push_back(layer);
   }
 
-  RopeSpec global;
-  global.kind = RopeKind::halves;
-  global.dim = config.layers[0].head_dim_k;
-  global.freq_base = hp.number_or("rope.freq_base", 1e6, 1.0, 1e12);
-  global.freq_scale = hp.rope_freq_scale();
+  RopeSpec global = hp.rope(RopeKind::halves, config.layers[0].head_dim_k, config.n_ctx_train);
+  if (!hp.has("rope.freq_base")) global.freq_base = 1e6;
   RopeSpec local = global;
   local.freq_base = hp.number_or("rope.freq_base_swa", kLocalFreqBase, 1.0, 1e12);
   local.freq_scale = 1.0;
+  local.scaling = RopeScaling::linear;
+  local.magnitude = 1.0;
   config.ropes = {global, local};
   return config;
 }

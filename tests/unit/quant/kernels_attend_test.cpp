@@ -20,6 +20,8 @@ struct Shape {
   int64_t pos_end;
   float softcap;
   int64_t rows = 1;
+  float slope = 0;     // ALiBi of the first head; the others' are parts of it
+  bool ahead = false;  // all rows attend to all positions
 };
 
 constexpr KvType kTypes[] = {KvType::f32, KvType::f16, KvType::q8, KvType::q4};
@@ -29,6 +31,7 @@ struct Case {
   Shape s;
   KvType type;
   std::vector<float> q;
+  std::vector<float> slopes;  // [group]
   std::vector<std::unique_ptr<GuardedBuffer>> buffers;
   std::vector<const void*> pages;
   int64_t v_offset = 0;
@@ -37,6 +40,7 @@ struct Case {
 
   Case(Rng& rng, const Shape& shape, KvType t, Flush flush = Flush::end) : s(shape), type(t) {
     q = normal(rng, s.rows * s.group * s.dim_k);
+    for (int64_t g = 0; g < s.group; ++g) slopes.push_back(s.slope / static_cast<float>(g + 1));
     v_offset = kv_key_bytes(type, s.dim_k);
     const int64_t bytes = v_offset + kv_value_bytes(type, s.dim_v);
     const int64_t first = std::max<int64_t>(0, s.pos_begin - (s.rows - 1));
@@ -87,6 +91,8 @@ struct Case {
     a.scale = 1.0f / std::sqrt(static_cast<float>(s.dim_k));
     a.softcap = s.softcap;
     a.kv_type = type;
+    if (s.slope > 0) a.slopes = slopes.data() + first_head;
+    if (s.ahead) a.seen = s.pos_end;
     return a;
   }
 
@@ -108,7 +114,8 @@ struct Case {
     const AttendArgs a = args(row, 1, 0, s.group, nullptr);
     const int64_t first =
         window() == 0 ? 0 : std::max<int64_t>(0, a.pos + 1 - window()) / kSplitLen;
-    const int64_t splits = a.pos / kSplitLen + 1 - first;
+    const int64_t last = s.ahead ? s.pos_end - 1 : a.pos;
+    const int64_t splits = last / kSplitLen + 1 - first;
     const int64_t stride = s.group * (s.dim_v + 2);
     std::vector<float> partials(static_cast<size_t>(splits * stride));
     for (int64_t i = splits - 1; i >= 0; --i) {
@@ -138,6 +145,7 @@ struct Case {
       size = std::max(size, sum * largest_key / std::sqrt(static_cast<double>(s.dim_k)));
     }
     const auto n = static_cast<double>(s.pos_end - s.pos_begin);
+    size += static_cast<double>(s.slope) * n;  // added with one more rounding
     const double score = (static_cast<double>(s.dim_k) + 13) * size;
     const double pages_passed = n / kKvPageLen + 2;
     return 0x1p-24 * 2 * (score + 5 + 5 * pages_passed + n) * largest_value;
@@ -145,14 +153,32 @@ struct Case {
 };
 
 const Shape kShapes[] = {
-    {3, 64, 64, 0, 1, 0},        {3, 64, 64, 0, 63, 0},       {3, 64, 64, 0, 64, 0},
-    {3, 64, 64, 0, 65, 0},       {1, 64, 64, 5, 130, 0},      {2, 64, 64, 64, 128, 0},
-    {4, 256, 256, 0, 200, 0},    {4, 256, 256, 100, 611, 50}, {5, 80, 80, 127, 129, 0},
-    {7, 96, 128, 3, 100, 30},    {8, 7, 5, 0, 70, 0},         {9, 13, 33, 1, 2, 0},
-    {6, 128, 128, 63, 64, 0},    {16, 64, 64, 0, 300, 0},     {3, 64, 64, 0, 16, 0, 16},
-    {3, 64, 64, 0, 300, 0, 16},  {1, 80, 72, 0, 270, 0, 33},  {4, 256, 256, 600, 1111, 0, 12},
-    {2, 24, 40, 70, 90, 20, 5},  {3, 64, 64, 255, 258, 0, 3}, {1, 40, 40, 0, 90, 0, 7},
+    {3, 64, 64, 0, 1, 0},
+    {3, 64, 64, 0, 63, 0},
+    {3, 64, 64, 0, 64, 0},
+    {3, 64, 64, 0, 65, 0},
+    {1, 64, 64, 5, 130, 0},
+    {2, 64, 64, 64, 128, 0},
+    {4, 256, 256, 0, 200, 0},
+    {4, 256, 256, 100, 611, 50},
+    {5, 80, 80, 127, 129, 0},
+    {7, 96, 128, 3, 100, 30},
+    {8, 7, 5, 0, 70, 0},
+    {9, 13, 33, 1, 2, 0},
+    {6, 128, 128, 63, 64, 0},
+    {16, 64, 64, 0, 300, 0},
+    {3, 64, 64, 0, 16, 0, 16},
+    {3, 64, 64, 0, 300, 0, 16},
+    {1, 80, 72, 0, 270, 0, 33},
+    {4, 256, 256, 600, 1111, 0, 12},
+    {2, 24, 40, 70, 90, 20, 5},
+    {3, 64, 64, 255, 258, 0, 3},
+    {1, 40, 40, 0, 90, 0, 7},
     {3, 96, 80, 33, 140, 0, 20},
+    {1, 40, 40, 0, 300, 0, 5, 0.05f},
+    {4, 24, 24, 0, 77, 0, 1, 0.02f},
+    {3, 64, 64, 0, 300, 0, 7, 0, true},
+    {2, 20, 20, 0, 31, 0, 31, 0.01f, true},
 };
 
 template <class F>

@@ -82,6 +82,84 @@ TEST_CASE("gelu is accurate relative to the slope of its exponent", "[kernels]")
   }
 }
 
+TEST_CASE("gelu with the error function is within its polynomial's error", "[kernels]") {
+  // The upper tail (1 - erf(a)) / 2 of Abramowitz and Stegun 7.1.26 is off by 0.75e-7; a, t, the
+  // Horner steps and e^-a^2 add at most 12 roundings of parts no larger than 1/2. So the factor of
+  // x is off by at most 0.75e-7 + 12 * 2^-25, and the product is rounded once.
+  const std::vector<float> x = sweep(30.0f);
+  std::vector<float> out(x.size());
+  for (const KernelTable* k : tables()) {
+    k->activate(Activation::gelu, x.data(), static_cast<int64_t>(x.size()), out.data());
+    double worst = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const auto v = static_cast<double>(x[i]);
+      const double want = 0.5 * v * std::erfc(-v / std::sqrt(2.0));
+      const double bound = std::fabs(v) * (0.75e-7 + 13 * 0x1p-25) + 1e-44;
+      worst = std::max(worst, std::fabs(static_cast<double>(out[i]) - want) / bound);
+    }
+    INFO(k->name);
+    CHECK(worst <= 1);
+  }
+}
+
+TEST_CASE("activations alone are those of the gate with ones beside it", "[kernels]") {
+  const std::vector<float> x = sweep(20.0f);
+  const std::vector<float> ones(x.size(), 1.0f);
+  const auto n = static_cast<int64_t>(x.size());
+  for (const KernelTable* k : tables()) {
+    for (const Activation a :
+         {Activation::silu, Activation::gelu_tanh, Activation::gelu, Activation::gelu_quick,
+          Activation::relu, Activation::relu_squared}) {
+      INFO(k->name << ", activation " << static_cast<int>(a));
+      std::vector<float> gated(x.size()), alone = x;
+      k->glu(a, x.data(), ones.data(), n, gated.data());
+      k->activate(a, alone.data(), n, alone.data());
+      CHECK(alone == gated);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const auto v = static_cast<double>(x[i]);
+        if (a == Activation::relu) CHECK(alone[i] == std::max(x[i], 0.0f));
+        if (a == Activation::relu_squared) CHECK(alone[i] == std::max(x[i], 0.0f) * x[i]);
+        // As silu, with one rounding of its argument.
+        if (a == Activation::gelu_quick && std::fabs(v) < 20) {
+          const double want = v / (1 + std::exp(-1.702 * v));
+          CHECK(ulps(alone[i], want) <= 5 + 4 * std::fabs(1.702 * v));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("layer_norm is within its rounding bound and works in place", "[kernels]") {
+  // The mean is a sum of n terms (n/8 + 6 roundings of parts that add up to at most n |x|), so each
+  // difference is off by that and one more rounding; the root of their squares as in rms_norm. With
+  // s the largest |x| and d the deviation: (n/8 + 16) eps s / d, then products and a sum.
+  Rng rng(17);
+  for (const KernelTable* k : tables()) {
+    for (const int64_t n : kLengths) {
+      const std::vector<float> x = normal(rng, n, 3.0f), w = normal(rng, n), b = normal(rng, n);
+      double mean = 0, squares = 0, largest = 0;
+      for (const float v : x) mean += static_cast<double>(v) / static_cast<double>(n);
+      for (const float v : x) {
+        squares += (static_cast<double>(v) - mean) * (static_cast<double>(v) - mean);
+        largest = std::max(largest, std::fabs(static_cast<double>(v)));
+      }
+      const double inverse = 1 / std::sqrt(squares / static_cast<double>(n) + 1e-2);
+      std::vector<float> out(x.size()), plain = x;
+      k->layer_norm(x.data(), w.data(), b.data(), n, 1e-2f, out.data());
+      k->layer_norm(plain.data(), nullptr, nullptr, n, 1e-2f, plain.data());
+      const double eps = 0x1p-23 * (static_cast<double>(n) / 8 + 16);
+      for (size_t i = 0; i < x.size(); ++i) {
+        const double want = (static_cast<double>(x[i]) - mean) * inverse;
+        const double bound = eps * (largest * inverse) * (1 + std::fabs(want));
+        CHECK(std::fabs(static_cast<double>(plain[i]) - want) <= bound);
+        const double weight = static_cast<double>(w[i]), bias = static_cast<double>(b[i]);
+        CHECK(std::fabs(static_cast<double>(out[i]) - (want * weight + bias)) <=
+              bound * std::fabs(weight) + 0x1p-23 * (std::fabs(want * weight) + std::fabs(bias)));
+      }
+    }
+  }
+}
+
 TEST_CASE("softcap is a tanh within a few units in the last place", "[kernels]") {
   // tanh is right within 3 ulp; the quotient x / cap adds half an ulp of its argument (tanh's
   // relative slope is at most 1), the product half an ulp. A quotient below the smallest normal
@@ -254,6 +332,8 @@ TEST_CASE("functions of float rows touch nothing beyond them", "[kernels]") {
         std::memcpy(x.data(), values.data(), values.size() * 4);
         std::memcpy(y.data(), values.data(), values.size() * 4);
         k->rms_norm(x.as<float>(), y.as<float>(), n, 1e-6f, out.as<float>());
+        k->layer_norm(x.as<float>(), y.as<float>(), y.as<float>(), n, 1e-6f, out.as<float>());
+        k->activate(Activation::gelu, x.as<float>(), n, out.as<float>());
         k->glu(Activation::silu, x.as<float>(), y.as<float>(), n, out.as<float>());
         k->glu(Activation::gelu_tanh, x.as<float>(), y.as<float>(), n, x.as<float>());
         k->add(x.as<float>(), y.as<float>(), n);

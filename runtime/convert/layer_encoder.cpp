@@ -13,6 +13,7 @@
 #include "quant/search.h"
 #include "runtime/convert/activation_scales.h"
 #include "runtime/convert/gptq.h"
+#include "runtime/convert/input_taker.h"
 #include "runtime/model/arch.h"
 #include "runtime/model/forward.h"
 #include "runtime/text/tokenizer.h"
@@ -22,27 +23,6 @@ namespace nibble {
 namespace {
 
 constexpr int64_t kSampleRows = 96;  // of a matrix, for the search of column scales
-
-/// The inputs of one product for each group of matrices that share it, as columns.
-class InputTaker : public MatmulObserver {
- public:
-  explicit InputTaker(int64_t tokens) : tokens_(tokens) {}
-  // to [w.cols, tokens]
-  void want(const Matrix& w, float* to) { to_[&w] = to; }
-  void clear() { to_.clear(); }
-  void input(const Matrix& w, const MatmulInput& in, int64_t begin, int64_t end) noexcept override {
-    const auto at = to_.find(&w);
-    if (at == to_.end()) return;
-    for (int64_t c = begin; c < end; ++c) {
-      float* to = at->second + c * tokens_;
-      for (int64_t r = 0; r < in.rows; ++r) to[r] = in.x[r * in.stride + c];
-    }
-  }
-
- private:
-  int64_t tokens_;
-  std::map<const Matrix*, float*> to_;
-};
 
 bool is_float(DType type) {
   return type == DType::F32 || type == DType::F16 || type == DType::BF16;
@@ -71,11 +51,14 @@ struct LayerEncoder::Impl {
         gptq(kernels, team, options.cancel),
         awq(kernels, team, options.cancel),
         taker(options.chunk_size) {
-    if (arch.shared_inputs.empty()) {
-      throw Error(ErrorCode::unsupported,
-                  fmt::format("{}: expected an architecture whose matrices are calibrated, got {}",
-                              in.path(), model.config.arch),
-                  "without --method each row is encoded for itself");
+    const bool experts = std::any_of(model.config.layers.begin(), model.config.layers.end(),
+                                     [](const LayerSpec& layer) { return layer.experts.n > 0; });
+    if (arch.shared_inputs.empty() || experts) {
+      throw Error(
+          ErrorCode::unsupported,
+          fmt::format("{}: expected an architecture whose matrices are calibrated, got {}{}",
+                      in.path(), model.config.arch, experts ? " with experts" : ""),
+          "without --method each row is encoded for itself");
     }
     for (size_t i = 0; i < plan.tensors.size(); ++i) {
       index_of[plan.tensors[i].source.name] = static_cast<int64_t>(i);
@@ -188,7 +171,8 @@ struct LayerEncoder::Impl {
     one.config = model.config;
     one.config.layers = {model.config.layers[static_cast<size_t>(layer)]};
     one.config.embed_scale = 1.0f;
-    for (const Role role : {Role::output_norm, Role::rope_freqs}) {
+    for (const Role role :
+         {Role::output_norm, Role::rope_freqs, Role::rope_short, Role::rope_long}) {
       one.weights.model.matrix[static_cast<size_t>(role)] = model.weights.model[role];
     }
     one.weights.layers = {model.weights.layers[static_cast<size_t>(layer)]};
@@ -307,7 +291,7 @@ struct LayerEncoder::Impl {
       return false;
     }
     const Matrix& from = w[shared.producer];
-    return (is_vector_role(shared.producer) ? from.cols : from.rows) == g.n;
+    return (is_vector(layer, shared.producer) ? from.cols : from.rows) == g.n;
   }
 
   void find_scales(int64_t layer, const Model& one, Group& g) {
@@ -453,7 +437,7 @@ struct LayerEncoder::Impl {
   void scale_norms(int64_t layer, Model& one, const std::vector<Group>& groups) {
     for (const Group& g : groups) {
       const Role role = g.shared->producer;
-      if (g.scales.empty() || !is_vector_role(role)) continue;
+      if (g.scales.empty() || !is_vector(layer, role)) continue;
       const int64_t tensor = tensor_of(layer, role);
       auto norm = std::make_unique<float[]>(static_cast<size_t>(g.n));
       const float* old = one.weights.layers[0].vector(role);
@@ -487,6 +471,11 @@ struct LayerEncoder::Impl {
   }
 
   // ---- small things ----
+
+  bool is_vector(int64_t layer, Role role) const {
+    return role_shape(role, model.config, model.config.layers[static_cast<size_t>(layer)])
+        .is_vector;
+  }
 
   /// Bytes of encoded tensors that wait for their turn in the file, at most.
   int64_t most_kept() const {

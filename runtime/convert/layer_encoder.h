@@ -6,8 +6,9 @@
 //
 // Memory: the text's residual stream [tokens, n_embd] in floats, twice the sums of one layer's
 // inputs (n^2 floats for each width n; the largest twice more while it is factored), one matrix in
-// floats, a forward pass over one chunk, and what is encoded and not yet taken: one layer, where the
-// file's tensors stand in the order of layers; nearly all, where they are in that of their names.
+// floats, a forward pass over one chunk, and what is encoded and not yet taken: one layer, where
+// the file's tensors stand in the order of layers; nearly all, where they are in that of their
+// names.
 #include <cstddef>
 #include <cstdint>
 #include <functional>

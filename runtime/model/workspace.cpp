@@ -44,6 +44,11 @@ int64_t floats_of_row(const Model& model, const Widths& w) {
   return floats;
 }
 
+/// Scratch of one thread for a row: a block's input, or gate and up in one.
+int64_t scratch_row_floats(const Widths& w) {
+  return align16(std::max(w.input, 2 * w.ff));
+}
+
 /// Attention scratch of one thread.
 int64_t attend_floats(const Model& model, const KernelTable& kernels) {
   int64_t most = 0;
@@ -131,7 +136,7 @@ int64_t Workspace::bytes(const Model& model, const KernelTable& kernels, int n_t
   return act.q8 + act.f32 + expert_bytes(kernels, w, n_threads, n_rows) +
          static_cast<int64_t>(sizeof(float)) *
              (n_rows * floats_of_row(model, w) + n_logits * model.config.n_vocab +
-              n_threads * (align16(w.input) + attend_floats(model, kernels)));
+              n_threads * (scratch_row_floats(w) + attend_floats(model, kernels)));
 }
 
 int64_t Workspace::split_bytes(const Model& model, int64_t n_positions) {
@@ -166,7 +171,7 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
   act_f32.reserve(std::max(act.f32, n_threads * act_f32_row));
   logits.reserve(n_logits * config.n_vocab);
   hidden.reserve(n_hidden * widths.embd);
-  row_stride = align16(std::max(widths.input, 2 * widths.ff));
+  row_stride = scratch_row_floats(widths);
   row.reserve(n_threads * row_stride);
   if (observer != nullptr) observed.reserve(n_rows * row_stride);
   attend_stride = attend_floats(model, kernels);

@@ -249,7 +249,7 @@ TEST_CASE("attention reads its positions only, wherever the pages lie", "[kernel
 TEST_CASE("what is no number stays with the rows that attend to it", "[kernels]") {
   for (const KvType type : kTypes) {
     for (const Shape& shape : kShapes) {
-      if (shape.rows == 1) continue;
+      if (shape.rows == 1 || shape.ahead) continue;
       for (const float poison : {NAN, INFINITY}) {
         Rng one(26);
         Rng two(26);

@@ -123,6 +123,8 @@ void HfFolder::open_texts() {
   tokenizer_ = json_if_there("tokenizer.json", kMaxTokenizer);
   tokenizer_config_ = json_if_there("tokenizer_config.json", kMaxTokenizer);
   added_tokens_ = json_if_there("added_tokens.json", kMaxConfig);
+  modules_ = json_if_there("modules.json", kMaxConfig);
+  pooling_ = json_if_there("1_Pooling/config.json", kMaxConfig);
   tokenizer_model_ = map_if_there("tokenizer.model");
   read_chat_template();
 }

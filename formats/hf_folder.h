@@ -50,6 +50,9 @@ class HfFolder {
   JsonValue tokenizer() const noexcept { return root_of(tokenizer_); }
   JsonValue tokenizer_config() const noexcept { return root_of(tokenizer_config_); }
   JsonValue added_tokens() const noexcept { return root_of(added_tokens_); }
+  /// Of sentence-transformers: the steps from tokens to a vector, and how it pools.
+  JsonValue modules() const noexcept { return root_of(modules_); }
+  JsonValue pooling() const noexcept { return root_of(pooling_); }
   /// tokenizer.model; nullptr if there is none.
   const MappedFile* tokenizer_model() const noexcept { return tokenizer_model_.get(); }
   /// chat_template.jinja, or the JSON files' own; "" if there is none.
@@ -75,7 +78,8 @@ class HfFolder {
   [[noreturn]] void refuse_without_weights() const;
 
   std::string path_;
-  std::unique_ptr<JsonFile> config_, generation_, tokenizer_, tokenizer_config_, added_tokens_;
+  std::unique_ptr<JsonFile> config_, generation_, tokenizer_, tokenizer_config_, added_tokens_,
+      modules_, pooling_;
   std::unique_ptr<MappedFile> tokenizer_model_;
   std::string chat_template_;
   std::vector<SafetensorsFile> shards_;

@@ -11,6 +11,7 @@
 #include "formats/io/quote.h"
 #include "runtime/convert/import_plan.h"
 #include "runtime/convert/import_tokenizer.h"
+#include "runtime/convert/weight_rows.h"
 #include "runtime/convert/weight_schemes.h"
 #include "runtime/model/arch.h"
 #include "runtime/model/hf_config.h"
@@ -75,6 +76,7 @@ class TensorImport {
 
   void run(const HfModel& model) {
     ModelConfig shapes = config_of(plan_.header, arch_, config_.file());
+    n_before_positions_ = model.n_before_positions;
     shapes.n_vocab = config_.integer_or("vocab_size", 0, 0, 1 << 29);
     for (const TensorName& row : arch_.tensors) {
       const FolderTensor found =
@@ -117,8 +119,13 @@ class TensorImport {
     if (at == 0 || (at != std::string::npos && plain[at - 1] == '.')) {
       plain.erase(at, kPrefix.size());
     }
-    const std::string_view prefix = arch_.hf->prefix;
-    if (!prefix.empty() && plain.starts_with(prefix)) plain.erase(0, prefix.size());
+    for (std::string_view rest = arch_.hf->prefix; !rest.empty();) {
+      const std::string_view prefix = rest.substr(0, rest.find('|'));
+      rest.remove_prefix(std::min(prefix.size() + 1, rest.size()));
+      if (!plain.starts_with(prefix)) continue;
+      plain.erase(0, prefix.size());
+      break;
+    }
     const auto [old, fresh] = stored_names_.emplace(plain, name);
     if (!fresh) {
       fail(ErrorCode::bad_file, "{}: tensor {}: expected one, got {} and {}", folder_.path(),
@@ -171,6 +178,7 @@ class TensorImport {
       if (!required) return;
       fail(ErrorCode::bad_file, "{}: tensor {}: expected one, got none", folder_.path(), hf);
     }
+    if (row.role == Role::position_embd) rows = rows_behind(std::move(*rows), n_before_positions_);
     const auto n_dims = static_cast<size_t>(want.n_dims());
     if (n_dims == 1 && rows->shape.size() == 2 && rows->rows == 1)
       rows->shape.erase(rows->shape.begin());
@@ -228,6 +236,7 @@ class TensorImport {
   const HfConfig& config_;
   ImportPlan& plan_;
   const WeightScheme* scheme_ = nullptr;
+  int64_t n_before_positions_ = 0;
   std::map<std::string, std::string> stored_names_;  // without "language_model." -> as stored
   std::set<std::string> used_;
 };
@@ -252,6 +261,39 @@ void import_sampling(const HfFolder& folder, GgufHeader& header) {
   }
 }
 
+struct PoolingMode {
+  std::string_view key;  // of 1_Pooling/config.json
+  int32_t type;          // <arch>.pooling_type, as the ecosystem numbers them; -1: not supported
+};
+constexpr PoolingMode kPoolingModes[] = {
+    {"pooling_mode_mean_tokens", 1},
+    {"pooling_mode_cls_token", 2},
+    {"pooling_mode_lasttoken", 3},
+    {"pooling_mode_max_tokens", -1},
+    {"pooling_mode_mean_sqrt_len_tokens", -1},
+    {"pooling_mode_weightedmean_tokens", -1},
+};
+
+/// How sentence-transformers makes one vector of a text's hidden states. What nibble has no step
+/// for is refused.
+void import_pooling(const HfFolder& folder, const HfConfig& config, const HfModel& model) {
+  for (auto i = folder.modules().walk(); i.next();) {
+    const std::string_view type = i.value().find("type").text().value_or("");
+    const std::string_view last = type.substr(type.rfind('.') + 1);
+    if (last == "Transformer" || last == "Pooling" || last == "Normalize") continue;
+    config.refuse("modules.json: type", "Transformer, Pooling or Normalize", quoted(type));
+  }
+  int n = 0;
+  for (const PoolingMode& mode : kPoolingModes) {
+    if (folder.pooling().find(mode.key).boolean() != true) continue;
+    if (mode.type < 0 || ++n > 1) {
+      config.refuse("1_Pooling/config.json", "one of the modes mean, cls and lasttoken",
+                    quoted(mode.key));
+    }
+    model.set_whole("pooling_type", mode.type);
+  }
+}
+
 }  // namespace
 
 ImportPlan plan_hf(const std::string& path) {
@@ -273,6 +315,7 @@ ImportPlan plan_hf(const std::string& path) {
     model.takes_longrope = model.takes_longrope || row.role == Role::rope_long;
   }
   import_keys(config, *arch.hf, model);
+  import_pooling(*folder, config, model);
 
   TensorImport tensors(*folder, arch, config, plan);
   tensors.run(model);

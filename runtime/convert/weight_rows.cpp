@@ -135,6 +135,23 @@ WeightRows stacked_rows(std::vector<WeightRows> parts) {
   return out;
 }
 
+WeightRows rows_behind(WeightRows rows, int64_t n) {
+  if (n == 0) return rows;
+  if (rows.shape.size() != 2 || rows.rows <= n) {
+    fail(ErrorCode::bad_file, "{}: expected more than {} rows, got {}", rows.name, n, rows.rows);
+  }
+  rows.rows -= n;
+  rows.shape[0] -= n;
+  rows.bytes = [n, whole = rows.bytes](int64_t row, void* to) { whole(n + row, to); };
+  rows.floats = [n, whole = rows.floats](int64_t row, float* to) { whole(n + row, to); };
+  if (rows.give_back) {
+    rows.give_back = [n, whole = rows.give_back](int64_t first, int64_t count) {
+      whole(n + first, count);
+    };
+  }
+  return rows;
+}
+
 WeightRows memory_rows(std::string name, std::vector<float> floats, int64_t rows, int64_t cols) {
   WeightRows out;
   out.name = std::move(name);

@@ -38,6 +38,9 @@ WeightRows transposed_rows(const SafetensorsFile& file, const SafeTensor& tensor
 /// Tensors of one shape, one after the other; vectors become the rows of a matrix.
 WeightRows stacked_rows(std::vector<WeightRows> parts);
 
+/// Without the first n rows. Error: bad_file (fewer).
+WeightRows rows_behind(WeightRows rows, int64_t n);
+
 /// Rows that are in memory. floats [rows * cols]
 WeightRows memory_rows(std::string name, std::vector<float> floats, int64_t rows, int64_t cols);
 

@@ -105,6 +105,10 @@ Session::Session(std::shared_ptr<const Engine> engine, const SessionOptions& giv
     fail(ErrorCode::bad_argument, "n_ctx: expected 0 to {}, got {}", HParams::kMaxContext,
          options.n_ctx);
   }
+  if (!engine->model().config.causal) {
+    fail(ErrorCode::unsupported, "{}: expected a model that continues text, got an encoder ({})",
+         engine->file().path(), engine->model().config.arch);
+  }
   if (const ModelConfig& config = engine->model().config;
       config.bounded && options.n_ctx > config.n_ctx_train) {
     fail(ErrorCode::bad_argument, "n_ctx: expected at most {}, the positions of the model, got {}",

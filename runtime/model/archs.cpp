@@ -5,6 +5,7 @@
 
 namespace nibble {
 
+extern const Arch arch_bert;
 extern const Arch arch_bloom;
 extern const Arch arch_command_r;
 extern const Arch arch_falcon;
@@ -17,6 +18,7 @@ extern const Arch arch_gptneox;
 extern const Arch arch_granite;
 extern const Arch arch_llama;
 extern const Arch arch_mpt;
+extern const Arch arch_nomic_bert;
 extern const Arch arch_olmo2;
 extern const Arch arch_phi2;
 extern const Arch arch_phi3;
@@ -30,10 +32,11 @@ extern const Arch arch_starcoder2;
 
 namespace {
 constexpr const Arch* kArchs[] = {
-    &arch_llama,    &arch_gpt2,    &arch_gptj,      &arch_gptneox, &arch_bloom,      &arch_mpt,
-    &arch_falcon,   &arch_phi2,    &arch_phi3,      &arch_qwen2,   &arch_qwen2moe,   &arch_qwen3,
-    &arch_qwen3moe, &arch_gemma,   &arch_gemma2,    &arch_gemma3,  &arch_starcoder2, &arch_stablelm,
-    &arch_olmo2,    &arch_granite, &arch_command_r, &arch_smollm3,
+    &arch_llama,     &arch_gpt2,       &arch_gptj,     &arch_gptneox,    &arch_bloom,
+    &arch_mpt,       &arch_falcon,     &arch_phi2,     &arch_phi3,       &arch_qwen2,
+    &arch_qwen2moe,  &arch_qwen3,      &arch_qwen3moe, &arch_gemma,      &arch_gemma2,
+    &arch_gemma3,    &arch_starcoder2, &arch_stablelm, &arch_olmo2,      &arch_granite,
+    &arch_command_r, &arch_smollm3,    &arch_bert,     &arch_nomic_bert,
 };
 }  // namespace
 

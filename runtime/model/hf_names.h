@@ -40,6 +40,7 @@ struct HfModel {
   std::vector<float> rope_freqs = {};  // to become it; empty: none
   std::vector<float> rope_short = {};
   std::vector<float> rope_long = {};
+  int64_t n_before_positions = 0;  // rows of the table of positions that stand before position 0
 
   void set_whole(std::string_view key, int64_t value) const;
   void set_real(std::string_view key, double value) const;
@@ -57,7 +58,7 @@ struct HfNames {
   bool tied_by_default = false;  // when config.json does not say tie_word_embeddings
   /// Tensors that are left out, with a note: a part of their name.
   std::span<const std::string_view> left_out = {};
-  /// What stands in front of the names of tensors, or does not: "transformer.".
+  /// What stands in front of the names of tensors, or does not: "transformer."; "a|b": a or b.
   std::string_view prefix = {};
 };
 

@@ -178,9 +178,13 @@ class Binder {
     const RoleShape shape = role_shape(row.role, config_, spec);
     Matrix matrix = checked_matrix(file_, *info, shape);
     out_.n_params += matrix.rows * matrix.cols;
+    if (matrix.packed && shape.part_rows % kGroupRows != 0) {
+      fail(ErrorCode::bad_file, "{}: tensor {}: expected no packed type, its parts have {} rows",
+           file_.path(), name, shape.part_rows);
+    }
     if (shape.is_vector) {
       matrix = {copy_vector(matrix), DType::F32, matrix.rows, matrix.cols};
-    } else if (row.role != Role::token_embd) {
+    } else if (row.role > Role::position_embd) {  // of tables a token reads one row
       const int64_t bytes = matrix.rows * row_bytes(matrix.type, matrix.cols);
       out_.matrix_bytes +=
           shape.n_stacked > 0 ? bytes / shape.n_stacked * spec.experts.n_used : bytes;
@@ -203,6 +207,10 @@ class Binder {
     const NormPlacement norms = config_.layers[layer].norms;
     const bool enters = norms == NormPlacement::before || norms == NormPlacement::both;
     if (enters && w[Role::attn_norm].data == nullptr) require(Role::ffn_norm);
+    if (norms != NormPlacement::before) {
+      for (const Role role : {Role::attn_post_norm, Role::ffn_post_norm}) require(role);
+    }
+    require(Role::attn_output);
     if (w[Role::attn_qkv].data == nullptr) {
       for (const Role role : {Role::attn_q, Role::attn_k, Role::attn_v}) require(role);
     }

@@ -8,6 +8,7 @@
 
 expected.json: prompt (token ids), greedy (the 32 tokens after it), n_ctx (the context to open the
 session with). logits.f32: float32 [len(prompt), 64], the first 64 tokens' logits.
+An encoder has hidden.f32 instead: float32 [len(prompt), width].
 No width is a power of two, heads are grouped where the family groups them, head sizes are not
 width / heads where a family can say so, norms and biases are moved off their defaults, windows are
 shorter than the prompt.
@@ -174,6 +175,27 @@ FAMILIES = {f.__name__: f for f in (
     starcoder2, stablelm, stablelm_parallel, olmo2, granite, command_r, smollm3)}
 
 
+def bert():
+    return tf.BertConfig(hidden_size=36, num_hidden_layers=2, num_attention_heads=3,
+                         intermediate_size=52, max_position_embeddings=40, initializer_range=0.3)
+
+
+def roberta():
+    # pad_token_id 1: positions count from row 2 of the table.
+    return tf.XLMRobertaConfig(hidden_size=36, num_hidden_layers=2, num_attention_heads=3,
+                               intermediate_size=52, max_position_embeddings=34, type_vocab_size=1,
+                               initializer_range=0.3, pad_token_id=1)
+
+
+def nomic_bert():
+    return tf.NomicBertConfig(hidden_size=36, num_hidden_layers=2, num_attention_heads=3,
+                              intermediate_size=52, max_position_embeddings=40,
+                              initializer_range=0.3)
+
+
+ENCODERS = {f.__name__: f for f in (bert, roberta, nomic_bert)}
+
+
 def vocabulary(root):
     """The tokenizer that all share: byte-level, with as few merges as it can have."""
     path = pathlib.Path(root, "tokenizer.json")
@@ -203,16 +225,17 @@ def greedy(model, ids):
 
 
 def make(root, names):
-    for seed, (name, build) in enumerate(FAMILIES.items()):
+    for seed, (name, build) in enumerate([*FAMILIES.items(), *ENCODERS.items()]):
         if names and name not in names:
             continue
         config = build()
+        kind = tf.AutoModel if name in ENCODERS else tf.AutoModelForCausalLM
         folder = pathlib.Path(root, name)
         folder.mkdir(parents=True, exist_ok=True)
         config.vocab_size = n_vocab(root)
         config.bos_token_id, config.eos_token_id = 0, 1
         torch.manual_seed(seed)
-        model = tf.AutoModelForCausalLM.from_config(config)
+        model = kind.from_config(config)
         for key, p in model.named_parameters():  # biases and norms are not random by themselves
             if p.dim() == 1:
                 zero = "bias" in key or name.startswith("gemma")
@@ -221,11 +244,19 @@ def make(root, names):
                 torch.nn.init.normal_(p, 1.0, 0.2)
             elif "experts" in key or "gate.weight" in key:
                 torch.nn.init.normal_(p, 0.0, 0.3)
-        model.generation_config = tf.GenerationConfig()
+        if name not in ENCODERS:
+            model.generation_config = tf.GenerationConfig()
         model.to(torch.bfloat16).save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
-        model = tf.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        model = kind.from_pretrained(folder, dtype=torch.float32).eval()
         prompt = [int(i) for i in torch.randint(3, 259, (N_PROMPT,))]
+        if name in ENCODERS:
+            (folder / "expected.json").write_text(
+                json.dumps({"prompt": prompt, "greedy": [], "n_ctx": N_PROMPT}))
+            with torch.no_grad():
+                hidden = model(torch.tensor([prompt])).last_hidden_state[0]
+            hidden.numpy().astype("<f4").tofile(folder / "hidden.f32")
+            continue
         # Where the angles follow from the length, a text that grows would change them.
         grows = name not in ("llama_dynamic", "phi3_long")
         want = greedy(model, prompt) if grows else []

@@ -17,10 +17,12 @@ inline std::string families_folder() {
   return std::string(NIBBLE_SOURCE_DIR) + "/tests/fixtures/families";
 }
 
-inline std::set<std::string> family_names() {
+/// encoders: those that continue no text.
+inline std::set<std::string> family_names(bool encoders = false) {
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(families_folder())) {
-    if (entry.is_directory()) names.insert(entry.path().filename().string());
+    const bool encoder = std::filesystem::exists(entry.path() / "hidden.f32");
+    if (entry.is_directory() && encoder == encoders) names.insert(entry.path().filename().string());
   }
   return names;
 }
@@ -32,7 +34,8 @@ struct Family {
     prompt = expected["prompt"].get<std::vector<int32_t>>();
     greedy = expected["greedy"].get<std::vector<int32_t>>();
     n_ctx = expected["n_ctx"].get<int64_t>();
-    const std::string bytes = read_file(from + "/logits.f32");
+    const bool encoder = std::filesystem::exists(from + "/hidden.f32");
+    const std::string bytes = read_file(from + (encoder ? "/hidden.f32" : "/logits.f32"));
     logits.resize(bytes.size() / sizeof(float));
     std::memcpy(logits.data(), bytes.data(), bytes.size());
     for (const std::string& folder : {from, families_folder()}) {
@@ -56,7 +59,7 @@ struct Family {
   std::vector<int32_t> prompt;
   std::vector<int32_t> greedy;  // after it; empty: its angles depend on the length
   int64_t n_ctx = 0;            // of the session
-  std::vector<float> logits;    // [prompt, kColumns]
+  std::vector<float> logits;    // [prompt, kColumns]; of an encoder [prompt, n_embd] hidden states
   TempDir dir;                  // the model's folder, with the tokenizer that all share
   TempDir out;
 };

@@ -9,6 +9,7 @@
 #include "formats/tensor_file.h"
 #include "quant/codec.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/hidden_states.h"
 #include "runtime/engine/session.h"
 #include "runtime/model/arch.h"
 #include "tests/support/catch.h"
@@ -66,9 +67,11 @@ double worst_of(const std::vector<float>& got, const Family& family, size_t n_vo
 
 TEST_CASE("every architecture has a family that proves it") {
   std::set<std::string> proven;
-  for (const std::string& name : test::family_names()) {
-    const TensorFile file = open_tensor_file(Family(name).converted());
-    proven.insert(std::string(*file.meta().get_string("general.architecture")));
+  for (const bool encoders : {false, true}) {
+    for (const std::string& name : test::family_names(encoders)) {
+      const TensorFile file = open_tensor_file(Family(name).converted());
+      proven.insert(std::string(*file.meta().get_string("general.architecture")));
+    }
   }
   proven.insert("gemma3");  // tests/fixtures/convert
   for (const Arch* arch : all_archs()) {
@@ -145,7 +148,9 @@ TEST_CASE("every architecture gives the same packed and in the file's layout") {
         options.repack = repack;
         options.n_threads = 1;
         const auto engine = Engine::open(dir / "toy.gguf", options);
+        if (!engine->model().config.causal) break;  // its rows need all others
         if (want.empty()) want = logits_of(engine, prompt.size(), 512, 1);
+        REQUIRE_FALSE(want.empty());
         CHECK(std::all_of(want.begin(), want.end(), [](float x) { return std::isfinite(x); }));
         CHECK(logits_of(engine, prompt.size(), 5, 1) == want);
         CHECK(logits_of(engine, prompt.size(), 1, 1) == want);
@@ -157,6 +162,80 @@ TEST_CASE("every architecture gives the same packed and in the file's layout") {
       }
     }
   }
+}
+
+TEST_CASE("encoders give the hidden states of transformers, alone and in company") {
+  int count = 0;
+  const KernelTable* const* tables = all_kernels(&count);
+  for (const std::string& name : test::family_names(true)) {
+    const Family family(name);
+    const std::string path = family.converted(DType::F32);
+    for (int i = 0; i < count; ++i) {
+      if (!tables[i]->supported()) continue;
+      INFO(name << " on " << tables[i]->name);
+      const auto engine = engine_of(path, tables[i]->name);
+      const std::vector<int32_t> alone[] = {family.prompt};
+      HiddenStates hidden(engine, 1);
+      const std::span<const float> got = hidden.of(alone);
+      REQUIRE(got.size() == family.logits.size());
+      double worst = 0;
+      for (size_t k = 0; k < got.size(); ++k) {
+        worst = std::max(worst, std::abs(double{got[k]} - double{family.logits[k]}));
+      }
+      CHECK(worst <= kBound);
+      const std::vector<int32_t> three[] = {{5, 6, 7}, family.prompt, {8}};
+      HiddenStates together(engine, 2);
+      const std::span<const float> all = together.of(three);
+      CHECK(std::equal(got.begin(), got.end(), all.begin() + 3 * engine->n_embd()));
+    }
+    const auto engine = engine_of(path, "");
+    CHECK_THROWS_WITH(Session(engine, {}), Contains("encoder"));
+    HiddenStates hidden(engine, 1);
+    const auto most = static_cast<size_t>(hidden.most_tokens());
+    const std::vector<int32_t> longest[] = {std::vector<int32_t>(most, 9)};
+    CHECK(hidden.of(longest).size() == most * static_cast<size_t>(engine->n_embd()));
+    const std::vector<int32_t> longer[] = {std::vector<int32_t>(most + 1, 9)};
+    CHECK_THROWS_WITH(hidden.of(longer),
+                      Contains(std::to_string(most)) && Contains(std::to_string(most + 1)));
+    const std::vector<int32_t> none[] = {{}},
+                               unknown[] = {{static_cast<int32_t>(engine->n_vocab())}};
+    CHECK_THROWS_WITH(hidden.of(none), Contains("at least one"));
+    CHECK_THROWS_WITH(hidden.of(unknown), Contains("token"));
+  }
+}
+
+TEST_CASE("hidden states of a decoder do not depend on what follows") {
+  const Family family("qwen2");
+  const auto engine = engine_of(family.converted(DType::F32), "");
+  HiddenStates hidden(engine, 1);
+  const std::vector<int32_t> whole[] = {family.prompt};
+  const std::span<const float> got = hidden.of(whole);
+  const std::vector<float> want(got.begin(), got.end());
+  const std::vector<int32_t> first[] = {{family.prompt.begin(), family.prompt.begin() + 5}};
+  const std::span<const float> five = hidden.of(first);
+  REQUIRE(five.size() == 5 * static_cast<size_t>(engine->n_embd()));
+  CHECK(std::equal(five.begin(), five.end(), want.begin()));
+}
+
+TEST_CASE("sentence-transformers say how a vector is made of hidden states") {
+  const Family family("bert");
+  std::filesystem::create_directory(family.dir / "1_Pooling");
+  const auto pooling = [&](const std::string& modes, const std::string& module) {
+    test::write_file(family.dir / "1_Pooling/config.json", "{" + modes + "}");
+    test::write_file(family.dir / "modules.json", R"([{"type": "a.b.)" + module + R"("}])");
+    const TensorFile file = open_tensor_file(family.converted());
+    return file.meta().get_int("bert.pooling_type");
+  };
+  const std::string mean = R"("pooling_mode_cls_token": false, "pooling_mode_mean_tokens": true)";
+  CHECK(pooling(mean, "Pooling") == 1);
+  CHECK(pooling(R"("pooling_mode_cls_token": true)", "Normalize") == 2);
+  CHECK(pooling(R"("pooling_mode_lasttoken": true)", "Transformer") == 3);
+  CHECK(pooling("", "Pooling") == std::nullopt);
+  CHECK_THROWS_WITH(pooling(R"("pooling_mode_max_tokens": true)", "Pooling"),
+                    Contains("pooling_mode_max_tokens"));
+  CHECK_THROWS_WITH(pooling(mean + R"(, "pooling_mode_lasttoken": true)", "Pooling"),
+                    Contains("pooling_mode_lasttoken"));
+  CHECK_THROWS_WITH(pooling(mean, "Dense"), Contains("a.b.Dense"));
 }
 
 TEST_CASE("what no family may have is refused by name") {

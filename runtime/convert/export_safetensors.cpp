@@ -37,14 +37,17 @@ std::unordered_map<std::string, Target> targets(const TensorFile& file, const Ar
   std::unordered_map<std::string, Target> out;
   if (arch == nullptr || arch->hf == nullptr) return out;
   const ModelConfig config = arch->read_config(HParams(file.meta(), arch->name));
-  const std::string prefix(arch->hf->prefix);
+  const std::string prefix(arch->hf->prefix.substr(0, arch->hf->prefix.find('|')));
   for (const TensorName& row : arch->tensors) {
     if (row.hf.empty() || file.find(is_layer_role(row.role) ? layer_name(row.name, 0)
                                                             : std::string(row.name)) == nullptr) {
       continue;
     }
     const bool stacked = row.hf.find("{}") != row.hf.rfind("{}");
-    if (row.transform == HfTransform::transposed || stacked) {
+    const bool changed = row.transform == HfTransform::transposed ||
+                         row.transform == HfTransform::latent_keys ||
+                         row.transform == HfTransform::latent_values;
+    if (changed || stacked) {
       fail(ErrorCode::unsupported,
            "{}: tensor {}: expected one that goes back as it is, got one that was {}", file.path(),
            row.name, stacked ? "stacked" : "transposed");
@@ -52,7 +55,7 @@ std::unordered_map<std::string, Target> targets(const TensorFile& file, const Ar
     // The head of the output is in front of the model that the prefix names.
     const std::string hf = (row.role == Role::output ? "" : prefix) + std::string(row.hf);
     if (!is_layer_role(row.role)) {
-      out[std::string(row.name)] = {hf, row.transform};
+      out.try_emplace(std::string(row.name), Target{hf, row.transform});
       continue;
     }
     for (size_t i = 0; i < config.layers.size(); ++i) {

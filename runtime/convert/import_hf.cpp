@@ -107,10 +107,22 @@ class TensorImport {
         }
       }
     }
+    for (int64_t i = 0; i < model.n_layers_left_out; ++i) {
+      const auto layer = static_cast<int64_t>(shapes.layers.size()) + i;
+      leave_layer(fmt::format("model.layers.{}.", layer));
+    }
     refuse_unused();
   }
 
  private:
+  void leave_layer(const std::string& prefix) {
+    int64_t n = 0;
+    for (const auto& names : stored_names_) {
+      if (names.first.starts_with(prefix) && used_.insert(names.first).second) ++n;
+    }
+    if (n > 0) plan_.notes.push_back(fmt::format("{} tensors are left out: {}*", n, prefix));
+  }
+
   // Files of models that also see or hear put another name in front, in one of two places.
   void add_name(const std::string& name) {
     constexpr std::string_view kPrefix = "language_model.";
@@ -179,6 +191,11 @@ class TensorImport {
       fail(ErrorCode::bad_file, "{}: tensor {}: expected one, got none", folder_.path(), hf);
     }
     if (row.role == Role::position_embd) rows = rows_behind(std::move(*rows), n_before_positions_);
+    if (row.transform == HfTransform::latent_keys) {
+      rows = latent_keys(std::move(*rows), layer.n_head, layer.latent.n_plain);
+    } else if (row.transform == HfTransform::latent_values) {
+      rows = latent_values(std::move(*rows), layer.n_head, layer.latent.n_plain);
+    }
     const auto n_dims = static_cast<size_t>(want.n_dims());
     if (n_dims == 1 && rows->shape.size() == 2 && rows->rows == 1)
       rows->shape.erase(rows->shape.begin());

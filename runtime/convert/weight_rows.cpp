@@ -135,6 +135,68 @@ WeightRows stacked_rows(std::vector<WeightRows> parts) {
   return out;
 }
 
+namespace {
+
+/// Rows of one head of all.
+int64_t rows_of_head(const WeightRows& rows, int64_t heads, int64_t n_keys) {
+  if (rows.shape.size() != 2 || heads < 1 || rows.rows % heads != 0 ||
+      rows.rows / heads <= n_keys) {
+    fail(ErrorCode::bad_file, "{}: expected rows of {} heads of more than {}, got {}", rows.name,
+         heads, n_keys, rows.rows);
+  }
+  return rows.rows / heads;
+}
+
+void give_back_all(const WeightRows& whole, WeightRows& part) {
+  if (!whole.give_back) return;
+  part.give_back = [back = whole.give_back, n = whole.rows, rows = part.rows](int64_t first,
+                                                                              int64_t count) {
+    if (first == 0 && count == rows) back(0, n);
+  };
+}
+
+}  // namespace
+
+WeightRows latent_keys(WeightRows whole, int64_t heads, int64_t n_keys) {
+  const int64_t each = rows_of_head(whole, heads, n_keys), rank = whole.cols;
+  WeightRows out;
+  out.name = whole.name;
+  out.shape = {heads, rank, n_keys};
+  out.rows = heads * rank;
+  out.cols = n_keys;
+  const bool is_float =
+      whole.type == DType::F32 || whole.type == DType::F16 || whole.type == DType::BF16;
+  out.type = is_float ? whole.type : DType::F32;
+  out.was_quantized = whole.was_quantized;
+  out.floats = [read = whole.floats, each, rank, n_keys](int64_t row, float* to) {
+    std::vector<float> from(static_cast<size_t>(rank));
+    for (int64_t c = 0; c < n_keys; ++c) {
+      read(row / rank * each + c, from.data());
+      to[c] = from[static_cast<size_t>(row % rank)];
+    }
+  };
+  out.bytes = [read = out.floats, type = out.type, n_keys](int64_t row, void* to) {
+    std::vector<float> floats(static_cast<size_t>(n_keys));
+    read(row, floats.data());
+    quantize_row(type, floats.data(), n_keys, static_cast<std::byte*>(to));
+  };
+  give_back_all(whole, out);
+  return out;
+}
+
+WeightRows latent_values(WeightRows whole, int64_t heads, int64_t n_keys) {
+  const int64_t each = rows_of_head(whole, heads, n_keys), n_values = each - n_keys;
+  WeightRows out = whole;
+  out.shape = {heads, n_values, whole.cols};
+  out.rows = heads * n_values;
+  const auto source = [=](int64_t row) { return row / n_values * each + n_keys + row % n_values; };
+  out.bytes = [source, read = whole.bytes](int64_t row, void* to) { read(source(row), to); };
+  out.floats = [source, read = whole.floats](int64_t row, float* to) { read(source(row), to); };
+  out.give_back = {};
+  give_back_all(whole, out);
+  return out;
+}
+
 WeightRows rows_behind(WeightRows rows, int64_t n) {
   if (n == 0) return rows;
   if (rows.shape.size() != 2 || rows.rows <= n) {

@@ -38,6 +38,12 @@ WeightRows transposed_rows(const SafetensorsFile& file, const SafeTensor& tensor
 /// Tensors of one shape, one after the other; vectors become the rows of a matrix.
 WeightRows stacked_rows(std::vector<WeightRows> parts);
 
+/// Parts of a matrix whose rows are, head after head, n_keys keys and some values. Keys come with
+/// columns as rows: [heads, cols, n_keys]; values as they are: [heads, n_values, cols]. Error:
+/// bad_file (rows that are no heads).
+WeightRows latent_keys(WeightRows rows, int64_t heads, int64_t n_keys);
+WeightRows latent_values(WeightRows rows, int64_t heads, int64_t n_keys);
+
 /// Without the first n rows. Error: bad_file (fewer).
 WeightRows rows_behind(WeightRows rows, int64_t n);
 

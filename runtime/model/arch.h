@@ -40,6 +40,13 @@ enum class Role : uint8_t {
   attn_v_bias,
   attn_q_norm,
   attn_k_norm,
+  attn_q_a,  // latent attention: to the latents, their norms, and from them
+  attn_q_a_norm,
+  attn_q_b,
+  attn_kv_a,
+  attn_kv_a_norm,
+  attn_k_b,  // for each head: its plain query to the latents
+  attn_v_b,  // and the latents to its values
   attn_output,
   attn_output_bias,
   attn_post_norm,

@@ -8,6 +8,7 @@ namespace nibble {
 extern const Arch arch_bert;
 extern const Arch arch_bloom;
 extern const Arch arch_command_r;
+extern const Arch arch_deepseek2;
 extern const Arch arch_falcon;
 extern const Arch arch_gemma;
 extern const Arch arch_gemma2;
@@ -36,7 +37,7 @@ constexpr const Arch* kArchs[] = {
     &arch_mpt,       &arch_falcon,     &arch_phi2,     &arch_phi3,       &arch_qwen2,
     &arch_qwen2moe,  &arch_qwen3,      &arch_qwen3moe, &arch_gemma,      &arch_gemma2,
     &arch_gemma3,    &arch_starcoder2, &arch_stablelm, &arch_olmo2,      &arch_granite,
-    &arch_command_r, &arch_smollm3,    &arch_bert,     &arch_nomic_bert,
+    &arch_command_r, &arch_smollm3,    &arch_bert,     &arch_nomic_bert, &arch_deepseek2,
 };
 }  // namespace
 

@@ -74,8 +74,20 @@ struct ExpertSpec {
   ExpertScore score = ExpertScore::softmax;
   bool normalized = true;  // weights of the chosen sum up to 1
   float scale = 1.0f;      // multiplies the weights
-  int64_t n_groups = 1;    // experts are chosen among those of the best groups only
+  /// Experts are chosen among those of the best groups only: by a group's best expert with
+  /// softmax, by the sum of its two best with sigmoid.
+  int64_t n_groups = 1;
   int64_t n_groups_used = 1;
+};
+
+/// Latent attention: keys and values of all heads are made of one vector a position, the latent,
+/// and only it is kept. Such a layer has one key/value head, of rank + n_rotated and rank elements.
+struct LatentSpec {
+  int64_t rank = 0;     // of the latent; 0: a layer without
+  int64_t rank_q = 0;   // of that of the queries; 0: they are one product
+  int64_t n_plain = 0;  // elements of a head's query that positions do not turn, and those they do
+  int64_t n_rotated = 0;
+  int64_t dim_v = 0;  // of a head's value
 };
 
 /// One layer: attention and feed-forward, with norms and residuals. What is optional beyond this
@@ -98,6 +110,7 @@ struct LayerSpec {
   FeedForward feed_forward = FeedForward::gated;
   Activation activation = Activation::silu;
   ExpertSpec experts;
+  LatentSpec latent;
 };
 
 struct ModelConfig {

@@ -14,7 +14,11 @@ void work(Pass& pass, int thread) noexcept {
   embed(worker);
   for (size_t i = 0; i < worker.config.layers.size(); ++i) {
     if (thread == 0 && pass.cancelled()) pass.stop = true;
-    attention(worker, i);
+    if (worker.spec(i).latent.rank > 0) {
+      latent_attention(worker, i);
+    } else {
+      attention(worker, i);
+    }
     if (pass.stop) return;  // written before a barrier inside attention, the same for all
     if (worker.spec(i).experts.n > 0) {
       experts(worker, i);

@@ -90,6 +90,14 @@ void import_yarn(const HfConfig& config, JsonValue p, HfModel& model) {
   }
   double magnitude = yarn_magnitude(factor);
   const double all_dims = p.find("mscale_all_dim").number().value_or(0);
+  if (model.yarn_scales_scores && all_dims != 0) {
+    if (p.find("mscale").number().value_or(0) != all_dims || p.find("attention_factor").number()) {
+      config.refuse("mscale", "as much as mscale_all_dim", "another");
+    }
+    const double all = config.number_in(p, "mscale_all_dim", 1e-6, kMaxFactor);
+    model.set_real("rope.scaling.yarn_log_multiplier", 0.1 * all);
+    return;
+  }
   if (p.find("attention_factor").number()) {
     magnitude = config.number_in(p, "attention_factor", 1e-6, kMaxFactor);
   } else if (p.find("mscale").number().value_or(0) != 0 && all_dims != 0) {

@@ -21,6 +21,8 @@ enum class HfTransform : uint8_t {
   transposed,  // columns become rows
   qkv_groups,  // rows: for each key/value head its queries, key, value become all queries, keys,
                // values
+  latent_keys,    // of each head's rows, keys then values, the keys, with columns as rows
+  latent_values,  // the values
 };
 
 /// A number of config.json that is a number in GGUF.
@@ -40,7 +42,9 @@ struct HfModel {
   std::vector<float> rope_freqs = {};  // to become it; empty: none
   std::vector<float> rope_short = {};
   std::vector<float> rope_long = {};
-  int64_t n_before_positions = 0;  // rows of the table of positions that stand before position 0
+  bool yarn_scales_scores = false;  // mscale_all_dim is for the scores, not for sine and cosine
+  int64_t n_layers_left_out = 0;    // behind the last one
+  int64_t n_before_positions = 0;   // rows of the table of positions that stand before position 0
 
   void set_whole(std::string_view key, int64_t value) const;
   void set_real(std::string_view key, double value) const;

@@ -84,6 +84,33 @@ RoleShape attention_shape(Role role, const ModelConfig& c, const LayerSpec& s) {
   }
 }
 
+RoleShape latent_shape(Role role, const ModelConfig& c, const LayerSpec& s) {
+  const LatentSpec& l = s.latent;
+  const int64_t q = s.n_head * (l.n_plain + l.n_rotated);
+  switch (role) {
+    case Role::attn_q:
+      return {q, c.n_embd};
+    case Role::attn_q_a:
+      return {l.rank_q, c.n_embd};
+    case Role::attn_q_a_norm:
+      return vector_of(l.rank_q);
+    case Role::attn_q_b:
+      return {q, l.rank_q};
+    case Role::attn_kv_a:
+      return {l.rank + l.n_rotated, c.n_embd};
+    case Role::attn_kv_a_norm:
+      return vector_of(l.rank);
+    case Role::attn_k_b:
+      return {s.n_head * l.rank, l.n_plain, false, s.n_head, false, l.rank};
+    case Role::attn_v_b:
+      return {s.n_head * l.dim_v, l.rank, false, s.n_head, false, l.dim_v};
+    case Role::attn_output:
+      return {c.n_embd, s.n_head * l.dim_v};
+    default:
+      return vector_of(c.n_embd);
+  }
+}
+
 RoleShape feed_forward_shape(Role role, const ModelConfig& c, const LayerSpec& s) {
   const bool fused = s.feed_forward == FeedForward::gated_fused;
   const ExpertSpec& e = s.experts;
@@ -120,7 +147,8 @@ RoleShape feed_forward_shape(Role role, const ModelConfig& c, const LayerSpec& s
 
 RoleShape role_shape(Role role, const ModelConfig& c, const LayerSpec& s) noexcept {
   if (!is_layer_role(role)) return model_shape(role, c);
-  return role < Role::attn_post_norm ? attention_shape(role, c, s) : feed_forward_shape(role, c, s);
+  if (role >= Role::attn_post_norm) return feed_forward_shape(role, c, s);
+  return s.latent.rank > 0 ? latent_shape(role, c, s) : attention_shape(role, c, s);
 }
 
 namespace {
@@ -186,8 +214,8 @@ class Binder {
       matrix = {copy_vector(matrix), DType::F32, matrix.rows, matrix.cols};
     } else if (row.role > Role::position_embd) {  // of tables a token reads one row
       const int64_t bytes = matrix.rows * row_bytes(matrix.type, matrix.cols);
-      out_.matrix_bytes +=
-          shape.n_stacked > 0 ? bytes / shape.n_stacked * spec.experts.n_used : bytes;
+      const bool chosen = row.role >= Role::experts_gate && row.role <= Role::experts_down;
+      out_.matrix_bytes += chosen ? bytes / shape.n_stacked * spec.experts.n_used : bytes;
     }
     into.matrix[static_cast<size_t>(row.role)] = matrix;
     bound_.push_back(info);
@@ -211,7 +239,12 @@ class Binder {
       for (const Role role : {Role::attn_post_norm, Role::ffn_post_norm}) require(role);
     }
     require(Role::attn_output);
-    if (w[Role::attn_qkv].data == nullptr) {
+    const LatentSpec& latent = config_.layers[layer].latent;
+    if (latent.rank_q > 0) {
+      for (const Role role : {Role::attn_q_a, Role::attn_q_a_norm, Role::attn_q_b}) require(role);
+    } else if (latent.rank > 0) {
+      require(Role::attn_q);
+    } else if (w[Role::attn_qkv].data == nullptr) {
       for (const Role role : {Role::attn_q, Role::attn_k, Role::attn_v}) require(role);
     }
     const ExpertSpec& e = config_.layers[layer].experts;
@@ -270,6 +303,13 @@ void check_layer(const TensorFile& file, const ModelConfig& config, size_t i) {
   if (s.experts.n_used > s.experts.n) {
     fail(ErrorCode::bad_file, "{}: layer {}: expected at most {} experts used, got {}", file.path(),
          i, s.experts.n, s.experts.n_used);
+  }
+  if (s.experts.n % s.experts.n_groups != 0 ||
+      s.experts.n / s.experts.n_groups * s.experts.n_groups_used < s.experts.n_used) {
+    fail(ErrorCode::bad_file,
+         "{}: layer {}: expected at least {} experts in {} of {} equal groups, got {} in all",
+         file.path(), i, s.experts.n_used, s.experts.n_groups_used, s.experts.n_groups,
+         s.experts.n);
   }
   if (s.n_head % s.n_head_kv != 0) {
     fail(ErrorCode::bad_file,

@@ -44,9 +44,10 @@ int64_t floats_of_row(const Model& model, const Widths& w) {
   return floats;
 }
 
-/// Scratch of one thread for a row: a block's input, or gate and up in one.
+/// Scratch of one thread for a row: a block's input, gate and up in one, or how experts and their
+/// groups are rated.
 int64_t scratch_row_floats(const Widths& w) {
-  return align16(std::max(w.input, 2 * w.ff));
+  return align16(std::max({w.input, 2 * w.ff, 2 * w.experts}));
 }
 
 /// Attention scratch of one thread.
@@ -100,6 +101,31 @@ void for_each_expert_buffer(const KernelTable& kernels, const Widths& w, int n_t
   }
 }
 
+/// The same of latent attention.
+template <class F>
+void for_each_latent_buffer(const KernelTable& kernels, const Widths& w, int64_t n_rows,
+                            LatentRows& l, F&& f) {
+  f(l.q_a, n_rows * w.rank_q);
+  f(l.q, n_rows * w.latent_q);
+  f(l.heads, n_rows * w.latent_heads * w.latent_head);
+  for (const ActLayout layout : {ActLayout::f32, ActLayout::q8}) {
+    const bool q8 = layout == ActLayout::q8;
+    const int64_t cols = q8 ? (w.latent_head + 31) / 32 * 32 : w.latent_head;
+    f(l.inputs[static_cast<size_t>(layout)],
+      w.latent_heads * kernels.act_bytes(layout, cols, n_rows));
+  }
+}
+
+int64_t latent_bytes(const KernelTable& kernels, const Widths& w, int64_t n_rows) {
+  if (w.latent_heads == 0) return 0;
+  LatentRows none;
+  int64_t bytes = 0;
+  for_each_latent_buffer(kernels, w, n_rows, none, [&](const auto& buffer, int64_t n) {
+    bytes += n * static_cast<int64_t>(sizeof(*buffer.data()));
+  });
+  return bytes;
+}
+
 int64_t expert_bytes(const KernelTable& kernels, const Widths& w, int n_threads, int64_t n_rows) {
   if (w.experts == 0) return 0;
   ExpertSlots none;
@@ -124,8 +150,14 @@ Widths Widths::of(const ModelConfig& config) {
     w.experts = std::max(w.experts, s.experts.n);
     w.used = std::max(w.used, s.experts.n_used);
     w.expert_ff = std::max(w.expert_ff, s.experts.n_ff);
+    const LatentSpec& l = s.latent;
+    if (l.rank == 0) continue;
+    w.rank_q = std::max(w.rank_q, l.rank_q);
+    w.latent_q = std::max(w.latent_q, s.n_head * (l.n_plain + l.n_rotated));
+    w.latent_head = std::max({w.latent_head, l.rank, l.dim_v, l.n_plain});
+    w.latent_heads = std::max(w.latent_heads, s.n_head);
   }
-  w.input = std::max({w.embd, w.attn, w.ff, w.expert_ff});
+  w.input = std::max({w.embd, w.attn, w.ff, w.expert_ff, w.rank_q, w.latent_heads * w.latent_head});
   return w;
 }
 
@@ -134,6 +166,7 @@ int64_t Workspace::bytes(const Model& model, const KernelTable& kernels, int n_t
   const Widths w = Widths::of(model.config);
   const ActBytes act = act_bytes(kernels, w, n_rows);
   return act.q8 + act.f32 + expert_bytes(kernels, w, n_threads, n_rows) +
+         latent_bytes(kernels, w, n_rows) +
          static_cast<int64_t>(sizeof(float)) *
              (n_rows * floats_of_row(model, w) + n_logits * model.config.n_vocab +
               n_threads * (scratch_row_floats(w) + attend_floats(model, kernels)));
@@ -194,6 +227,11 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
     const auto n = static_cast<size_t>(std::max(widths.experts, n_threads * widths.used));
     experts.gate_up.resize(2 * n);
     experts.downs.resize(n + static_cast<size_t>(n_threads));
+  }
+  if (widths.latent_heads > 0) {
+    for_each_latent_buffer(kernels, widths, n_rows, latents,
+                           [](auto& buffer, int64_t n) { buffer.reserve(n); });
+    latents.products.resize(static_cast<size_t>(widths.latent_heads));
   }
   logit_rows.reserve(static_cast<size_t>(std::max(n_rows, n_logits)));
   if (!config.causal) seen.resize(static_cast<size_t>(n_rows));

@@ -39,6 +39,11 @@ struct Widths {
   int64_t experts = 0;    // n
   int64_t used = 0;       // n_used
   int64_t expert_ff = 0;  // n_ff of one
+  // Of latent attention:
+  int64_t rank_q = 0;
+  int64_t latent_q = 0;     // n_head * (n_plain + n_rotated)
+  int64_t latent_head = 0;  // widest result of a head, and input
+  int64_t latent_heads = 0;
   static Widths of(const ModelConfig&);
 };
 
@@ -60,6 +65,16 @@ struct ExpertSlots {
   Buffer<std::byte> inputs[2];
   Buffer<int64_t> input_at[2];          // [n]  where an expert's are, in bytes
   std::vector<Product> gate_up, downs;  // [2 n + 2], [n + 1]; a lone row: [threads, ...]
+};
+
+/// Latent attention, of single heads and before they are put together.
+struct LatentRows {
+  Buffer<float> q_a;    // [rows, rank_q]
+  Buffer<float> q;      // [rows, n_head, n_plain + n_rotated]
+  Buffer<float> heads;  // [n_head, rows, rank or dim_v]  each head's product
+  /// Prepared inputs of these products, head after head, by ActLayout.
+  Buffer<std::byte> inputs[2];
+  std::vector<Product> products;  // [n_head]
 };
 
 struct Workspace {
@@ -100,6 +115,7 @@ struct Workspace {
   std::vector<int64_t> seen;               // for encoders, a row: the positions of its sequence
   std::vector<std::vector<float>> slopes;  // ALiBi, a layer: [n_head], or nothing
   ExpertSlots experts;
+  LatentRows latents;
   Buffer<float> bounds;    // [groups of 16 tokens][2] KernelTable::head_bounds
   int64_t act_q8_row = 0;  // bytes of one prepared row of the widest input
   int64_t act_f32_row = 0;
@@ -128,8 +144,9 @@ struct Workspace {
   double head_share = -1;
 
   /// Phases of a layer whose tiles are dealt out: qkv, attention, output, gate and up, down.
-  /// With experts: router, their gates and ups, their downs besides the first three.
-  static constexpr size_t kPhasesPerLayer = 6;
+  /// With experts: router, their gates and ups, their downs besides the first three. With latents:
+  /// two kinds of queries and two products of heads besides attention and output.
+  static constexpr size_t kPhasesPerLayer = 9;
   static constexpr size_t kHeadPhases = 2;
   std::vector<TileCounter> counters;  // kPhasesPerLayer a layer, then kHeadPhases
 };

@@ -169,10 +169,29 @@ def smollm3():
     return tf.SmolLM3Config(**dict(GROUPED, num_hidden_layers=4), pad_token_id=0)
 
 
+LATENT = dict(WIDE, hidden_size=32, num_hidden_layers=3, num_key_value_heads=4, kv_lora_rank=20,
+              qk_nope_head_dim=12, qk_rope_head_dim=6, v_head_dim=10, moe_intermediate_size=16,
+              n_routed_experts=6, num_experts_per_tok=2, first_k_dense_replace=1)
+
+
+def deepseek_v2():
+    return tf.DeepseekV2Config(**LATENT, q_lora_rank=None, n_shared_experts=2,
+                               topk_method="group_limited_greedy", n_group=3, topk_group=2,
+                               routed_scaling_factor=1.7, rope_parameters=rope(
+                                   "yarn", factor=4.0, original_max_position_embeddings=16,
+                                   beta_fast=4.0, beta_slow=1.0, mscale=0.7, mscale_all_dim=0.7))
+
+
+def deepseek_v3():
+    return tf.DeepseekV3Config(**LATENT, q_lora_rank=24, n_shared_experts=1, n_group=3,
+                               topk_group=2, routed_scaling_factor=2.5, num_mtp_layers=0)
+
+
 FAMILIES = {f.__name__: f for f in (
     llama_yarn, llama_dynamic, mistral, mixtral, gpt2, gptj, gptneox, gptneox_serial, bloom, mpt,
     falcon, falcon_grouped, phi2, phi3, phi3_long, qwen2, qwen2moe, qwen3, qwen3moe, gemma, gemma2,
-    starcoder2, stablelm, stablelm_parallel, olmo2, granite, command_r, smollm3)}
+    starcoder2, stablelm, stablelm_parallel, olmo2, granite, command_r, smollm3, deepseek_v2,
+    deepseek_v3)}
 
 
 def bert():
@@ -225,7 +244,9 @@ def greedy(model, ids):
 
 
 def make(root, names):
-    for seed, (name, build) in enumerate([*FAMILIES.items(), *ENCODERS.items()]):
+    seeds = {**{n: i for i, n in enumerate(FAMILIES)},
+             **{n: 1000 + i for i, n in enumerate(ENCODERS)}}
+    for name, build in {**FAMILIES, **ENCODERS}.items():
         if names and name not in names:
             continue
         config = build()
@@ -234,7 +255,7 @@ def make(root, names):
         folder.mkdir(parents=True, exist_ok=True)
         config.vocab_size = n_vocab(root)
         config.bos_token_id, config.eos_token_id = 0, 1
-        torch.manual_seed(seed)
+        torch.manual_seed(seeds[name])
         model = kind.from_config(config)
         for key, p in model.named_parameters():  # biases and norms are not random by themselves
             if p.dim() == 1:
@@ -244,6 +265,9 @@ def make(root, names):
                 torch.nn.init.normal_(p, 1.0, 0.2)
             elif "experts" in key or "gate.weight" in key:
                 torch.nn.init.normal_(p, 0.0, 0.3)
+        for key, b in model.named_buffers():
+            if "correction_bias" in key:
+                torch.nn.init.normal_(b, 0.0, 0.2)
         if name not in ENCODERS:
             model.generation_config = tf.GenerationConfig()
         model.to(torch.bfloat16).save_pretrained(folder)

@@ -36,6 +36,12 @@ inline void add_toy_keys(GgufBuilder& b, const std::string& arch, bool experts) 
   u32("expert_used_count", 3);
   u32("expert_feed_forward_length", 64);
   u32("expert_shared_feed_forward_length", 32);
+  u32("leading_dense_block_count", 1);
+  u32("expert_shared_count", 1);
+  u32("attention.kv_lora_rank", 32);
+  u32("attention.q_lora_rank", 64);
+  u32("attention.key_length_mla", 48);
+  u32("attention.value_length_mla", 32);
   if (experts) u32("expert_count", 5);
   add_toy_vocab(b);
 }

@@ -11,6 +11,9 @@ void embed(Worker& worker) noexcept;
 /// x += attention of a layer. Of a parallel layer only the branch: its feed-forward adds it.
 void attention(Worker& worker, size_t layer) noexcept;
 
+/// The same of a layer whose keys and values are latents.
+void latent_attention(Worker& worker, size_t layer) noexcept;
+
 /// x += feed-forward of a layer.
 void feed_forward(Worker& worker, size_t layer) noexcept;
 

@@ -4,11 +4,14 @@
 // best on.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "runtime/model/blocks/blocks.h"
 
 namespace nibble {
 namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 class Experts {
  public:
@@ -77,20 +80,58 @@ class Experts {
     const float highest = *std::max_element(scores, scores + spec_.n);
     double total = 0;
     for (int64_t e = 0; e < spec_.n; ++e) total += std::exp(double{scores[e]} - double{highest});
+    const auto weight_of = [&](int64_t e) {
+      const double x = double{scores[e]};
+      return spec_.score == ExpertScore::softmax ? std::exp(x - double{highest}) / total
+                                                 : 1 / (1 + std::exp(-x));
+    };
+    const float* by = scores;
+    if (w_.vector(Role::router_bias) != nullptr || spec_.n_groups > 1) {
+      float* choice = worker_.scratch_row();
+      rate(weight_of, choice);
+      by = choice;
+    }
     double chosen_total = 0;
     for (int64_t i = 0; i < spec_.n_used; ++i) {
-      const int64_t best = best_of(scores, std::span<const int32_t>(chosen, i));
+      const int64_t best = best_of(by, std::span<const int32_t>(chosen, i));
       chosen[i] = static_cast<int32_t>(best);
-      const double x = double{scores[best]};
-      const double weight = spec_.score == ExpertScore::softmax
-                                ? std::exp(x - double{highest}) / total
-                                : 1 / (1 + std::exp(-x));
+      const double weight = weight_of(best);
       weights[i] = static_cast<float>(weight);
       chosen_total += weight;
     }
     const double scale = double{spec_.scale} / (spec_.normalized ? chosen_total : 1.0);
     for (int64_t i = 0; i < spec_.n_used; ++i) {
       weights[i] = static_cast<float>(double{weights[i]} * scale);
+    }
+  }
+
+  /// What experts are chosen by, where it is not the scores: their weights with the bias, and none
+  /// outside of the best groups. choice [n]
+  template <class F>
+  void rate(F&& weight_of, float* choice) noexcept {
+    const float* bias = w_.vector(Role::router_bias);
+    for (int64_t e = 0; e < spec_.n; ++e) {
+      choice[e] = static_cast<float>(weight_of(e)) + (bias != nullptr ? bias[e] : 0.0f);
+    }
+    const int64_t each = spec_.n / spec_.n_groups;
+    float* groups = choice + spec_.n;
+    for (int64_t g = 0; g < spec_.n_groups; ++g) {
+      const float* own = choice + g * each;
+      float first = -kInfinity, second = -kInfinity;
+      for (int64_t e = 0; e < each; ++e) {
+        second = std::max(second, std::min(first, own[e]));
+        first = std::max(first, own[e]);
+      }
+      groups[g] = spec_.score == ExpertScore::sigmoid && each > 1 ? first + second : first;
+    }
+    // As many as are not used fall out, the worst first; of equals the last.
+    for (int64_t out = spec_.n_groups_used; out < spec_.n_groups; ++out) {
+      int64_t worst = 0;
+      for (int64_t g = 1; g < spec_.n_groups; ++g) {
+        if (groups[g] <= groups[worst]) worst = g;
+      }
+      groups[worst] = kInfinity;
+      std::fill_n(choice + worst * each, each, -kInfinity);
     }
   }
 

@@ -12,6 +12,7 @@
 #include "quant/codec.h"
 #include "quant/search.h"
 #include "runtime/convert/activation_scales.h"
+#include "runtime/convert/calibratable.h"
 #include "runtime/convert/gptq.h"
 #include "runtime/convert/input_taker.h"
 #include "runtime/model/arch.h"
@@ -51,15 +52,7 @@ struct LayerEncoder::Impl {
         gptq(kernels, team, options.cancel),
         awq(kernels, team, options.cancel),
         taker(options.chunk_size) {
-    const bool experts = std::any_of(model.config.layers.begin(), model.config.layers.end(),
-                                     [](const LayerSpec& layer) { return layer.experts.n > 0; });
-    if (arch.shared_inputs.empty() || experts) {
-      throw Error(
-          ErrorCode::unsupported,
-          fmt::format("{}: expected an architecture whose matrices are calibrated, got {}{}",
-                      in.path(), model.config.arch, experts ? " with experts" : ""),
-          "without --method each row is encoded for itself");
-    }
+    check_calibratable(in.path(), arch, model.config, options.method, options.chunk_size);
     for (size_t i = 0; i < plan.tensors.size(); ++i) {
       index_of[plan.tensors[i].source.name] = static_cast<int64_t>(i);
     }
@@ -98,7 +91,7 @@ struct LayerEncoder::Impl {
     for (int64_t layer = 0; layer < n_layers(); ++layer) {
       for (const SharedInput& shared : arch.shared_inputs) {
         for (const Role role : shared.users) note(layer, role);
-        if (has_awq()) note(layer, shared.producer);
+        if (has_awq() && shared.producer != Role::count) note(layer, shared.producer);
       }
     }
   }
@@ -284,6 +277,7 @@ struct LayerEncoder::Impl {
       if (!holds(tensor_of(layer, role))) return false;
     }
     const SharedInput& shared = *g.shared;
+    if (shared.producer == Role::count) return false;
     if (shared.producer_bias != Role::count && w.vector(shared.producer_bias) != nullptr) {
       return false;
     }

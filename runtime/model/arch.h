@@ -84,7 +84,7 @@ inline constexpr bool is_layer_role(Role r) {
 /// are not as many as the users' columns, as with grouped heads, cannot take a scale up.)
 struct SharedInput {
   std::span<const Role> users;
-  Role producer;
+  Role producer = Role::count;       // count: nothing can take a scale up
   Role producer_bias = Role::count;  // count: there is none
 };
 
@@ -93,12 +93,17 @@ inline constexpr Role kReadAttnNorm[] = {Role::attn_q, Role::attn_k, Role::attn_
 inline constexpr Role kReadAttended[] = {Role::attn_output};
 inline constexpr Role kReadFfnNorm[] = {Role::ffn_gate, Role::ffn_up};
 inline constexpr Role kReadGated[] = {Role::ffn_down};
+inline constexpr Role kReadFused[] = {Role::attn_qkv};
 /// Norm, attention, residual, norm, gated feed-forward, residual.
 inline constexpr SharedInput kGatedLayer[] = {
     {kReadAttnNorm, Role::attn_norm},
     {kReadAttended, Role::attn_v, Role::attn_v_bias},
     {kReadFfnNorm, Role::ffn_norm},
     {kReadGated, Role::ffn_up},
+};
+/// Any dense layer: fused or plain, with biases, blocks in parallel. Columns keep their scales.
+inline constexpr SharedInput kAnyLayer[] = {
+    {kReadAttnNorm}, {kReadFused}, {kReadAttended}, {kReadFfnNorm}, {kReadGated},
 };
 }  // namespace shared_input
 

@@ -30,6 +30,7 @@ extern const Arch arch_qwen3moe;
 extern const Arch arch_smollm3;
 extern const Arch arch_stablelm;
 extern const Arch arch_starcoder2;
+extern const Arch arch_xglm;
 
 namespace {
 constexpr const Arch* kArchs[] = {
@@ -38,6 +39,7 @@ constexpr const Arch* kArchs[] = {
     &arch_qwen2moe,  &arch_qwen3,      &arch_qwen3moe, &arch_gemma,      &arch_gemma2,
     &arch_gemma3,    &arch_starcoder2, &arch_stablelm, &arch_olmo2,      &arch_granite,
     &arch_command_r, &arch_smollm3,    &arch_bert,     &arch_nomic_bert, &arch_deepseek2,
+    &arch_xglm,
 };
 }  // namespace
 

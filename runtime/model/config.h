@@ -123,6 +123,8 @@ struct ModelConfig {
   int64_t n_token_types = 0;    // of an encoder: first text, second ...; the first is added
   bool causal = true;           // false: an encoder, where all positions see all
   bool bounded = false;         // positions end at n_ctx_train: they are a table
+  bool sinusoidal = false;      // sines of the position, then cosines, are added to the embedding
+  int64_t first_position = 0;   // what these count from
   float embed_scale = 1.0f;     // multiplies the token embedding
   float residual_scale = 1.0f;  // multiplies what a block adds to x
   float logit_scale = 1.0f;

@@ -187,11 +187,16 @@ def deepseek_v3():
                                topk_group=2, routed_scaling_factor=2.5, num_mtp_layers=0)
 
 
+def xglm():
+    return tf.XGLMConfig(d_model=36, ffn_dim=52, num_layers=3, attention_heads=3, init_std=0.4,
+                         max_position_embeddings=96, tie_word_embeddings=False)
+
+
 FAMILIES = {f.__name__: f for f in (
     llama_yarn, llama_dynamic, mistral, mixtral, gpt2, gptj, gptneox, gptneox_serial, bloom, mpt,
     falcon, falcon_grouped, phi2, phi3, phi3_long, qwen2, qwen2moe, qwen3, qwen3moe, gemma, gemma2,
     starcoder2, stablelm, stablelm_parallel, olmo2, granite, command_r, smollm3, deepseek_v2,
-    deepseek_v3)}
+    deepseek_v3, xglm)}
 
 
 def bert():

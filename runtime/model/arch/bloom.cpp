@@ -60,6 +60,6 @@ constexpr HfNames kHf = {kClasses, kKeys, import_more, true, {}, "transformer."}
 
 }  // namespace
 
-extern const Arch arch_bloom = {"bloom", read_config, kTensors, &kHf};
+extern const Arch arch_bloom = {"bloom", read_config, kTensors, &kHf, shared_input::kAnyLayer};
 
 }  // namespace nibble

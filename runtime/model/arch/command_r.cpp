@@ -40,6 +40,7 @@ constexpr HfNames kHf = {kClasses, kLayerNormKeys, import_more, true, kRotaryTab
 
 }  // namespace
 
-extern const Arch arch_command_r = {"command-r", read_config, kTensors, &kHf};
+extern const Arch arch_command_r = {"command-r", read_config, kTensors, &kHf,
+                                    shared_input::kAnyLayer};
 
 }  // namespace nibble

@@ -57,6 +57,6 @@ constexpr HfNames kHf = {kClasses, kLayerNormKeys, import_more,
 
 }  // namespace
 
-extern const Arch arch_falcon = {"falcon", read_config, kTensors, &kHf};
+extern const Arch arch_falcon = {"falcon", read_config, kTensors, &kHf, shared_input::kAnyLayer};
 
 }  // namespace nibble

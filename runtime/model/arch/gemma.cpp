@@ -41,6 +41,6 @@ constexpr HfNames kHf = {kClasses, kRmsKeys, import_more, true, kRotaryTables};
 
 }  // namespace
 
-extern const Arch arch_gemma = {"gemma", read_config, kTensors, &kHf};
+extern const Arch arch_gemma = {"gemma", read_config, kTensors, &kHf, shared_input::kAnyLayer};
 
 }  // namespace nibble

@@ -79,6 +79,6 @@ constexpr HfNames kHf = {kClasses, kRmsKeys, import_more, true, kRotaryTables};
 
 }  // namespace
 
-extern const Arch arch_gemma2 = {"gemma2", read_config, kTensors, &kHf};
+extern const Arch arch_gemma2 = {"gemma2", read_config, kTensors, &kHf, shared_input::kAnyLayer};
 
 }  // namespace nibble

@@ -53,6 +53,6 @@ constexpr HfNames kHf = {kClasses, kLayerNormKeys, import_more, true, kLeftOut, 
 
 }  // namespace
 
-extern const Arch arch_gpt2 = {"gpt2", read_config, kTensors, &kHf};
+extern const Arch arch_gpt2 = {"gpt2", read_config, kTensors, &kHf, shared_input::kAnyLayer};
 
 }  // namespace nibble

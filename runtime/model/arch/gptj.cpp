@@ -49,6 +49,6 @@ constexpr HfNames kHf = {kClasses, kLayerNormKeys, import_more, false, kLeftOut,
 
 }  // namespace
 
-extern const Arch arch_gptj = {"gptj", read_config, kTensors, &kHf};
+extern const Arch arch_gptj = {"gptj", read_config, kTensors, &kHf, shared_input::kAnyLayer};
 
 }  // namespace nibble

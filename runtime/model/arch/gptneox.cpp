@@ -55,6 +55,6 @@ constexpr HfNames kHf = {kClasses, kLayerNormKeys, import_more, false, kLeftOut,
 
 }  // namespace
 
-extern const Arch arch_gptneox = {"gptneox", read_config, kTensors, &kHf};
+extern const Arch arch_gptneox = {"gptneox", read_config, kTensors, &kHf, shared_input::kAnyLayer};
 
 }  // namespace nibble

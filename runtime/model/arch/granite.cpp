@@ -34,6 +34,7 @@ constexpr HfNames kHf = {kClasses, kRmsKeys, import_more, false, kRotaryTables};
 
 }  // namespace
 
-extern const Arch arch_granite = {"granite", read_config, kTensors, &kHf};
+extern const Arch arch_granite = {"granite", read_config, kTensors, &kHf,
+                                  shared_input::kGatedLayer};
 
 }  // namespace nibble

@@ -66,6 +66,6 @@ constexpr HfNames kHf = {kClasses, kKeys, import_more, true, {}, "transformer."}
 
 }  // namespace
 
-extern const Arch arch_mpt = {"mpt", read_config, kTensors, &kHf};
+extern const Arch arch_mpt = {"mpt", read_config, kTensors, &kHf, shared_input::kAnyLayer};
 
 }  // namespace nibble

@@ -34,6 +34,6 @@ constexpr HfNames kHf = {kClasses, kRmsKeys, import_more, false, kRotaryTables};
 
 }  // namespace
 
-extern const Arch arch_olmo2 = {"olmo2", read_config, kTensors, &kHf};
+extern const Arch arch_olmo2 = {"olmo2", read_config, kTensors, &kHf, shared_input::kAnyLayer};
 
 }  // namespace nibble

@@ -63,6 +63,6 @@ constexpr HfNames kHf = {kClasses, kLayerNormKeys, import_more, false, kRotaryTa
 
 }  // namespace
 
-extern const Arch arch_phi2 = {"phi2", read_config, kTensors, &kHf};
+extern const Arch arch_phi2 = {"phi2", read_config, kTensors, &kHf, shared_input::kAnyLayer};
 
 }  // namespace nibble

@@ -39,6 +39,6 @@ constexpr HfNames kHf = {kClasses, kRmsKeys, import_more, false, kRotaryTables};
 
 }  // namespace
 
-extern const Arch arch_phi3 = {"phi3", read_config, kTensors, &kHf};
+extern const Arch arch_phi3 = {"phi3", read_config, kTensors, &kHf, shared_input::kAnyLayer};
 
 }  // namespace nibble

@@ -26,6 +26,6 @@ constexpr HfNames kHf = {kClasses, kRmsKeys, import_more, false, kRotaryTables};
 
 }  // namespace
 
-extern const Arch arch_qwen3 = {"qwen3", read_config, kTensors, &kHf};
+extern const Arch arch_qwen3 = {"qwen3", read_config, kTensors, &kHf, shared_input::kGatedLayer};
 
 }  // namespace nibble

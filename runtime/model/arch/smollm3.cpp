@@ -41,6 +41,7 @@ constexpr HfNames kHf = {kClasses, kRmsKeys, import_more, true, kRotaryTables};
 
 }  // namespace
 
-extern const Arch arch_smollm3 = {"smollm3", read_config, kTensors, &kHf};
+extern const Arch arch_smollm3 = {"smollm3", read_config, kTensors, &kHf,
+                                  shared_input::kGatedLayer};
 
 }  // namespace nibble

@@ -41,6 +41,7 @@ constexpr HfNames kHf = {kClasses, kLayerNormKeys, import_more, false, kRotaryTa
 
 }  // namespace
 
-extern const Arch arch_stablelm = {"stablelm", read_config, kTensors, &kHf};
+extern const Arch arch_stablelm = {"stablelm", read_config, kTensors, &kHf,
+                                   shared_input::kAnyLayer};
 
 }  // namespace nibble

@@ -38,6 +38,7 @@ constexpr HfNames kHf = {kClasses, kLayerNormKeys, import_more, true, kRotaryTab
 
 }  // namespace
 
-extern const Arch arch_starcoder2 = {"starcoder2", read_config, kTensors, &kHf};
+extern const Arch arch_starcoder2 = {"starcoder2", read_config, kTensors, &kHf,
+                                     shared_input::kAnyLayer};
 
 }  // namespace nibble

@@ -21,6 +21,19 @@ void rotations(Worker& worker, int64_t t) noexcept {
   }
 }
 
+/// Sines, then cosines, of waves from 1 to 10000 positions a radian (Vaswani et al. 2017, arXiv
+/// 1706.03762, in the order of the Fairseq toolkit). out [n]
+void sinusoid(int64_t position, int64_t n, float* out) noexcept {
+  const int64_t half = n / 2;
+  const double step = half > 1 ? std::log(10000.0) / static_cast<double>(half - 1) : 0.0;
+  for (int64_t i = 0; i < half; ++i) {
+    const double angle = static_cast<double>(position) * std::exp(-step * static_cast<double>(i));
+    out[i] = static_cast<float>(std::sin(angle));
+    out[half + i] = static_cast<float>(std::cos(angle));
+  }
+  if (n % 2 != 0) out[n - 1] = 0;
+}
+
 }  // namespace
 
 void embed(Worker& worker) noexcept {
@@ -36,6 +49,10 @@ void embed(Worker& worker) noexcept {
     float* added = worker.scratch_row();  // [n_embd]
     if (w[Role::position_embd].data != nullptr) {
       kernels.dequantize_row(w[Role::position_embd], worker.row(t).pos, added);
+      kernels.add(x, added, config.n_embd);
+    }
+    if (config.sinusoidal) {
+      sinusoid(worker.row(t).pos + config.first_position, config.n_embd, added);
       kernels.add(x, added, config.n_embd);
     }
     if (w[Role::token_types].data != nullptr) {

@@ -10,6 +10,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/packed_toys.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/toy_family.h"
 
 using namespace nibble;
 using test::TempDir;
@@ -169,6 +170,52 @@ TEST_CASE("a cancelled calibration leaves nothing", "[layer_encoder]") {
     ++files;
   }
   CHECK(files == 1);
+}
+
+TEST_CASE("every dense decoder is encoded layer by layer, others are refused by name",
+          "[layer_encoder]") {
+  const TempDir dir;
+  for (const Arch* arch : all_archs()) {
+    INFO(arch->name);
+    const bool experts = arch->name.ends_with("moe") || arch->name == "deepseek2";
+    test::write_file(dir / "in", test::toy_family(*arch, experts));
+    if (arch->shared_inputs.empty()) {
+      CHECK_THROWS_WITH(quantize(dir, "Q4_0", QuantizeMethod::gptq, "out"),
+                        Catch::Matchers::Contains(std::string(arch->name)));
+      continue;
+    }
+    const Made made = quantize(dir, "Q4_0", QuantizeMethod::gptq, "out");
+    const TensorFile out = open_tensor_file(dir / "out");
+    int64_t changed = 0;
+    for (const PlannedTensor& tensor : made.plan.tensors) {
+      CHECK(out.find(tensor.source.name)->type_id == tensor.type_id);
+      changed += tensor.changes() ? 1 : 0;
+    }
+    CHECK(changed >= 4 * 4);  // four layers, the least has four matrices
+    for (const float error : made.result.errors) CHECK(error < 0.3f);
+    CHECK_NOTHROW(Engine::open(dir / "out"));
+  }
+}
+
+TEST_CASE("a chunk has no more tokens than the model has positions", "[layer_encoder]") {
+  const TempDir dir;
+  test::write_file(dir / "in", test::toy_family(*find_arch("gpt2"), false));
+  const TensorFile in = open_tensor_file(dir / "in");
+  QuantizeChoices choices;
+  choices.mix = find_mix("Q4_0");
+  const QuantizePlan plan = plan_quantize(in, choices);
+  LayerEncoderOptions how;
+  const std::string text = text_of(3, 400);
+  how.text = text;
+  how.chunk_size = 129;
+  CHECK_THROWS_WITH(LayerEncoder(in, plan, how), Catch::Matchers::Contains("129 tokens, got 128"));
+}
+
+TEST_CASE("scales are refused where nothing takes them up", "[layer_encoder]") {
+  const TempDir dir;
+  test::write_file(dir / "in", test::toy_family(*find_arch("phi2"), false));
+  CHECK_THROWS_WITH(quantize(dir, "Q4_0", QuantizeMethod::awq, "out"),
+                    Catch::Matchers::Contains("phi2"));
 }
 
 TEST_CASE("what cannot be calibrated is refused", "[layer_encoder]") {

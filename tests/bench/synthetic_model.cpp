@@ -62,14 +62,15 @@ void set_llama(const Set& set) {
 // Of each token as many bytes and operations as of the llama shape.
 void set_experts(const Set& set) {
   set_llama(set);
+  set("feed_forward_length", 2048);
   set("expert_count", 8);
   set("expert_used_count", 4);
-  set("expert_feed_forward_length", 2048);
 }
 void set_latent(const Set& set) {
   set("feed_forward_length", 8192);
-  set("attention.head_count", 28);
+  set("attention.head_count", 36);
   set("attention.head_count_kv", 1);
+  set("attention.q_lora_rank", 768);
   set("rope.dimension_count", 32);
   set("attention.kv_lora_rank", 256);
   set("attention.key_length", 288);
@@ -77,6 +78,7 @@ void set_latent(const Set& set) {
   set("attention.key_length_mla", 96);
   set("attention.value_length_mla", 64);
   set("leading_dense_block_count", 1000);
+  set("expert_shared_count", 1);
   set("expert_count", 1);
   set("expert_used_count", 1);
   set("expert_feed_forward_length", 32);
@@ -131,10 +133,12 @@ bool is_wanted(const TensorName& row, const Arch& arch, const LayerSpec& spec) {
   const bool has_fused = std::any_of(arch.tensors.begin(), arch.tensors.end(),
                                      [](const auto& r) { return r.role == Role::attn_qkv; });
   const bool part = row.role >= Role::attn_q && row.role <= Role::attn_v;
+  const bool whole_q = row.role == Role::attn_q && spec.latent.rank_q > 0;
   const bool dense = row.role >= Role::ffn_gate && row.role <= Role::ffn_down;
   return row.role != Role::output && row.role != Role::rope_freqs && row.role != Role::rope_short &&
          row.role != Role::rope_long && !row.name.ends_with(".bias") &&
-         row.role != Role::position_embd && !(part && has_fused) && !(dense && spec.experts.n > 0);
+         row.role != Role::position_embd && !(part && has_fused) && !whole_q &&
+         !(dense && spec.experts.n > 0);
 }
 
 void add_tensors(GgufHeader& header, const Arch& arch, DType type) {

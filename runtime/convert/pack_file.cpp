@@ -31,7 +31,7 @@ class Converter {
             const PackFileOptions& options)
       : in_(in),
         options_(options),
-        team_(options.n_threads > 0 ? options.n_threads : default_threads()),
+        team_(options.n_threads > 0 ? options.n_threads : default_threads(), options.thread_source),
         writer_(out, header, {.inputs = in.paths()}) {
     for (const TensorInfo& info : in.tensors()) total_ += info.bytes;
   }

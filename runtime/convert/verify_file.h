@@ -10,11 +10,13 @@
 #include "formats/tensor_file.h"
 #include "formats/tensor_hashes.h"
 #include "runtime/threads/cancel.h"
+#include "runtime/threads/thread_source.h"
 
 namespace nibble {
 
 struct VerifyFileOptions {
-  int n_threads = 0;  // 0: what suits the machine
+  int n_threads = 0;           // 0: what suits the machine
+  ThreadSource thread_source;  // where they come from
   /// Called with bytes read and bytes in all, from the calling thread; may be empty.
   std::function<void(uint64_t done, uint64_t total)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned

@@ -103,14 +103,14 @@ void Engine::repack(const EngineOptions& options) {
       plan(kSmallContext, kSmallContext, kernels_->default_kv, options.n_threads);
   const int64_t needed = to_pack + small.kv + small.scratch;
   if (small.available >= 0 && needed > small.available / 10 * 9) return;
-  Team team(options.n_threads > 0 ? options.n_threads : default_threads());
+  Team team(options.n_threads > 0 ? options.n_threads : default_threads(), options.thread_source);
   pack_weights(file_, *model_, *kernels_, team, options.cancel, options.on_progress);
 }
 
 void Engine::page_in_mapped(const EngineOptions& options) {
   if (!options.page_in) return;
   const int64_t available = available_memory();
-  Team team(options.n_threads > 0 ? options.n_threads : default_threads());
+  Team team(options.n_threads > 0 ? options.n_threads : default_threads(), options.thread_source);
   page_in(file_, *model_, team, available < 0 ? INT64_MAX : available / 10 * 9, options.cancel);
 }
 

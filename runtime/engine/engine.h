@@ -13,6 +13,7 @@
 #include "runtime/text/chat.h"
 #include "runtime/text/tokenizer.h"
 #include "runtime/threads/cancel.h"
+#include "runtime/threads/thread_source.h"
 
 namespace nibble {
 
@@ -23,7 +24,8 @@ struct EngineOptions {
   bool repack = true;  // rearrange the weights for the kernels, where memory allows
   /// Bring weights that stay in the file into memory; without, each comes when it is first used.
   bool page_in = true;
-  int n_threads = 0;  // for that; 0: what suits the machine
+  int n_threads = 0;           // for that; 0: what suits the machine
+  ThreadSource thread_source;  // where they come from
   /// Called with bytes done and bytes in all, from the calling thread; may be empty.
   std::function<void(uint64_t done, uint64_t total)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned; checked while opening

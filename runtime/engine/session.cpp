@@ -22,7 +22,11 @@ constexpr int64_t kHeadRest = 32;
 
 struct Session::Impl {
   Impl(std::shared_ptr<const Engine> e, const SessionOptions& o, MemoryPlan p, SequenceState first)
-      : engine(std::move(e)), options(o), plan(p), state(std::move(first)), team(o.n_threads) {
+      : engine(std::move(e)),
+        options(o),
+        plan(p),
+        state(std::move(first)),
+        team(o.n_threads, o.thread_source) {
     workspace.n_ctx = plan.n_ctx;
   }
 

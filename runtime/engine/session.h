@@ -11,6 +11,7 @@
 #include "runtime/engine/engine.h"
 #include "runtime/model/matmul_observer.h"
 #include "runtime/threads/cancel.h"
+#include "runtime/threads/thread_source.h"
 
 namespace nibble {
 
@@ -18,6 +19,7 @@ struct SessionOptions {
   int64_t n_ctx = 0;                   // positions; 0: the model's own, limited by the memory plan
   int64_t n_batch = 512;               // rows of one forward pass at most
   int n_threads = 0;                   // 0: what suits the machine
+  ThreadSource thread_source;          // where they come from
   std::optional<KvType> kv_type;       // of keys and values; none: the kernel table's default
   MatmulObserver* observer = nullptr;  // sees the inputs of all products; not owned
 };

@@ -149,6 +149,7 @@ ConvertResult export_safetensors(const std::string& in, const std::string& out,
       if (options.on_progress) options.on_progress(done, writer.file_bytes());
     });
   }
+  file.require_unchanged();
   writer.finish();
   return result;
 }

@@ -61,6 +61,7 @@ class Converter {
 
   PackFileResult finish() {
     check_cancel(options_.cancel);
+    in_.require_unchanged();
     writer_.finish();
     result_.bytes = writer_.file_bytes();
     return result_;

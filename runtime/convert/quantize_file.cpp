@@ -106,6 +106,7 @@ class Quantizer {
       const PlannedTensor& tensor = plan_.tensors[static_cast<size_t>(progress_.tensor)];
       check_cancel();
       const float error = write_tensor(tensor);
+      in_.require_unchanged();
       if (options_.layers == nullptr) writer_.checkpoint(error);
       result_.errors.push_back(error);
       ++progress_.tensor;

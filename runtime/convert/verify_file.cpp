@@ -54,6 +54,7 @@ class Verifier {
       }
     });
     if (cancelled()) fail(ErrorCode::cancelled, "cancelled");
+    file_.require_unchanged();
     return result();
   }
 

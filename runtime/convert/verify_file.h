@@ -37,7 +37,8 @@ struct VerifyResult {
 };
 
 /// Reads the whole file once, by all threads; its pages are given back behind.
-/// Errors: bad_file (hashes of another type), out_of_memory, cancelled.
+/// Errors: bad_file (hashes of another type), io (the file changes meanwhile), out_of_memory,
+/// cancelled.
 VerifyResult verify_file(const TensorFile& file, const VerifyFileOptions& options = {});
 
 }  // namespace nibble

@@ -121,6 +121,7 @@ ConvertResult write_plan(const ImportPlan& plan, const std::string& out,
       if (options.on_progress) options.on_progress(done, writer.file_bytes());
     });
   }
+  plan.require_unchanged();
   writer.finish();
   result.bytes = writer.file_bytes();
   return result;

@@ -90,10 +90,10 @@ struct Session::Impl {
     }
     const size_t need = tokens.size() + ids.size();
     if (need > tokens.capacity()) tokens.reserve(std::max(need, 2 * tokens.capacity()));
-    if (forward(engine->model(), engine->kernels(), team, workspace, rows, cancel) ==
-        ForwardStatus::cancelled) {
-      fail(ErrorCode::cancelled, "cancelled");
-    }
+    const ForwardStatus status =
+        forward(engine->model(), engine->kernels(), team, workspace, rows, cancel);
+    engine->file().require_unchanged();
+    if (status == ForwardStatus::cancelled) fail(ErrorCode::cancelled, "cancelled");
     state.commit(n);
     tokens.insert(tokens.end(), ids.begin(), ids.end());
     have_logits = true;

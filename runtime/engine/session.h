@@ -39,7 +39,8 @@ class Session {
 
   /// Makes the timeline equal to `tokens`: keeps the common prefix, rewinds, evaluates the rest and
   /// leaves the logits after the last token. Tokens must not be empty.
-  /// Errors: context_full (both numbers), bad_argument (token out of range), out_of_memory,
+  /// Errors: context_full (both numbers), bad_argument (token out of range), out_of_memory, io (the
+  /// model's file was written to or truncated; a file that was deleted or replaced is no error),
   /// cancelled (the timeline then holds the tokens of the chunks that were finished).
   /// on_progress(done, total) is called after every chunk with tokens evaluated.
   SyncResult sync(std::span<const int32_t> tokens, const CancelToken* cancel = nullptr,

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "runtime/threads/crew.h"
+#include "runtime/threads/fault_signal.h"
 
 namespace nibble {
 namespace {
@@ -50,6 +51,7 @@ Team::~Team() {
 
 void Team::run(FunctionRef<void(int, Team&)> work) noexcept {
   if (asked_ == 1 || ::getpid() != process_) {
+    const FaultSignalOpen faults;
     size_.store(1, std::memory_order_relaxed);
     work(0, *this);
     size_.store(asked_, std::memory_order_relaxed);
@@ -57,6 +59,7 @@ void Team::run(FunctionRef<void(int, Team&)> work) noexcept {
   }
   const int granted = budget_ != nullptr ? budget_->take(asked_) : asked_;
   crew_->run(granted, [&](int thread, int size) {
+    const FaultSignalOpen faults;
     size_.store(size, std::memory_order_relaxed);  // the same from every thread
     work(thread, *this);
   });

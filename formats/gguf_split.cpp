@@ -54,8 +54,8 @@ class ShardReader {
     for (int64_t i = 0; i < count_; ++i) paths_.push_back(shard_path(prefix, i, count_));
   }
 
-  TensorFile read() {
-    std::unique_ptr<MappedFile> map = map_all();
+  TensorFile read(const FileOptions& options) {
+    std::unique_ptr<MappedFile> map = map_all(options);
     TensorFile out;
     for (size_t i = 0; i < paths_.size(); ++i) {
       const MappedFile::Part part = map->parts()[i];
@@ -80,9 +80,9 @@ class ShardReader {
   }
 
  private:
-  std::unique_ptr<MappedFile> map_all() const {
+  std::unique_ptr<MappedFile> map_all(const FileOptions& options) const {
     try {
-      return std::make_unique<MappedFile>(paths_);
+      return std::make_unique<MappedFile>(paths_, options);
     } catch (const Error& e) {
       if (e.code() != ErrorCode::not_found) throw;
       throw Error(
@@ -148,8 +148,8 @@ class ShardReader {
   std::vector<std::string> paths_;
 };
 
-TensorFile read_shards(const TensorFile& first) {
-  return ShardReader(first).read();
+TensorFile read_shards(const TensorFile& first, const FileOptions& options) {
+  return ShardReader(first).read(options);
 }
 
 }  // namespace nibble

@@ -28,6 +28,6 @@ int64_t split_count(const TensorFile& file);
 /// file says. first: the first of them, opened alone. Errors: bad_argument (not the first one, or
 /// not named like one), not_found (one is missing), bad_file (files of different models, a tensor
 /// twice or missing), io, unsupported.
-TensorFile read_shards(const TensorFile& first);
+TensorFile read_shards(const TensorFile& first, const FileOptions& options);
 
 }  // namespace nibble

@@ -89,6 +89,17 @@ std::string HfFolder::name() const {
   return failed ? std::string() : real.filename().string();
 }
 
+void HfFolder::require_unchanged() const {
+  for (const auto* file :
+       {&config_, &generation_, &tokenizer_, &tokenizer_config_, &added_tokens_}) {
+    if (*file) (*file)->map().require_unchanged();
+  }
+  if (tokenizer_model_) tokenizer_model_->require_unchanged();
+  for (const SafetensorsFile& shard : shards_) {
+    if (shard.map() != nullptr) shard.map()->require_unchanged();
+  }
+}
+
 std::unique_ptr<MappedFile> HfFolder::map_if_there(const std::string& name) {
   const std::string path = path_ + "/" + name;
   try {

@@ -21,6 +21,7 @@ class JsonFile {
   JsonFile(const std::string& path, uint64_t max_bytes);
   JsonValue root() const noexcept { return document_.root(); }
   const std::string& path() const noexcept { return map_.path(); }
+  const MappedFile& map() const noexcept { return map_; }
 
  private:
   MappedFile map_;
@@ -62,6 +63,8 @@ class HfFolder {
   FolderTensor find(std::string_view name) const noexcept;
   /// Every file that was opened.
   const std::vector<std::string>& files() const noexcept { return files_; }
+  /// Throws io if one of them was written to or truncated since.
+  void require_unchanged() const;
 
  private:
   static JsonValue root_of(const std::unique_ptr<JsonFile>& file) noexcept {

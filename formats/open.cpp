@@ -21,6 +21,12 @@ TensorFile open_source(FileSource source) {
   fail_foreign(source.bytes, source.name);
 }
 
+TensorFile open_shard(const std::string& path, const FileOptions& options) {
+  FileSource source{path, std::make_unique<MappedFile>(path, options), {}};
+  source.bytes = source.map->bytes();
+  return open_source(std::move(source));
+}
+
 }  // namespace
 
 std::span<const FileFormat> file_formats() noexcept {
@@ -28,14 +34,17 @@ std::span<const FileFormat> file_formats() noexcept {
 }
 
 TensorFile open_tensor_shard(const std::string& path) {
-  FileSource source{path, std::make_unique<MappedFile>(path), {}};
-  source.bytes = source.map->bytes();
-  return open_source(std::move(source));
+  return open_shard(path, {});
 }
 
 TensorFile open_tensor_file(const std::string& path) {
-  TensorFile file = open_tensor_shard(path);
-  return split_count(file) > 1 ? read_shards(file) : std::move(file);
+  return open_tensor_file(path, FileOptions());
+}
+
+TensorFile open_tensor_file(const std::string& path, const FileOptions& options) {
+  TensorFile file = open_shard(path, {});
+  if (split_count(file) > 1) return read_shards(file, options);
+  return options.in_memory ? open_shard(path, options) : std::move(file);
 }
 
 TensorFile open_tensor_memory(std::span<const std::byte> bytes, const std::string& name) {

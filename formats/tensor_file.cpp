@@ -24,4 +24,12 @@ std::span<const std::byte> TensorFile::data(const TensorInfo& info) const noexce
   return bytes_.subspan(info.offset, info.bytes);
 }
 
+bool TensorFile::unchanged(bool soon) const noexcept {
+  return map_ == nullptr || map_->unchanged(soon);
+}
+
+void TensorFile::require_unchanged() const {
+  if (map_ != nullptr) map_->require_unchanged();
+}
+
 }  // namespace nibble

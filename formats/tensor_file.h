@@ -17,6 +17,7 @@
 namespace nibble {
 
 class MappedFile;
+struct FileOptions;
 
 /// Type of a metadata value; the numbers are GGUF's.
 enum class MetaType : uint32_t {
@@ -146,6 +147,10 @@ class TensorFile {
   std::span<const std::byte> file_bytes() const noexcept { return bytes_; }
   /// The map, for advice about pages; nullptr when the file is a caller's memory.
   const MappedFile* map() const noexcept { return map_.get(); }
+  /// Whether the file is what it was when it was opened: MappedFile::unchanged().
+  bool unchanged(bool soon = false) const noexcept;
+  /// Throws io if not.
+  void require_unchanged() const;
   /// Oddities that are legal: gaps, unknown types ... One sentence each, for `inspect`.
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 
@@ -167,6 +172,7 @@ class TensorFile {
 /// Opens any model file that nibble knows (formats/open.cpp: the table of formats); all of a split
 /// model, of which path is the first file. Errors: not_found, io, bad_file, unsupported.
 TensorFile open_tensor_file(const std::string& path);
+TensorFile open_tensor_file(const std::string& path, const FileOptions& options);
 /// The same, but of a split model this file alone.
 TensorFile open_tensor_shard(const std::string& path);
 /// The same over memory that outlives the result, aligned to 8 bytes (bad_argument if not: tensors

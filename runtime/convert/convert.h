@@ -10,6 +10,7 @@
 
 #include "quant/dtype.h"
 #include "runtime/threads/cancel.h"
+#include "runtime/threads/thread_source.h"
 
 namespace nibble {
 
@@ -18,9 +19,10 @@ struct ConvertOptions {
   std::optional<DType> type;
   /// Also where the source is quantized and the type does not hold it without loss.
   bool allow_requantize = false;
-  std::string tokenizer;  // llama2.c: tokenizer.bin; empty: the one beside the model
-  bool dry_run = false;   // everything but the writing
-  int n_threads = 0;      // 0: what suits the machine
+  std::string tokenizer;       // llama2.c: tokenizer.bin; empty: the one beside the model
+  bool dry_run = false;        // everything but the writing
+  int n_threads = 0;           // 0: what suits the machine
+  ThreadSource thread_source;  // where they come from
   /// Called with bytes written and bytes in all, from the calling thread; may be empty.
   std::function<void(uint64_t done, uint64_t total)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned

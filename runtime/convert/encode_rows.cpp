@@ -91,8 +91,8 @@ bool encode_row(const ImportedTensor& tensor, int64_t row, float* floats, std::b
 
 }  // namespace
 
-RowEncoder::RowEncoder(int n_threads, const CancelToken* cancel)
-    : team_(n_threads > 0 ? n_threads : default_threads()), cancel_(cancel) {}
+RowEncoder::RowEncoder(int n_threads, const CancelToken* cancel, const ThreadSource& source)
+    : team_(n_threads > 0 ? n_threads : default_threads(), source), cancel_(cancel) {}
 
 void RowEncoder::run(const ImportedTensor& tensor,
                      FunctionRef<void(std::span<const std::byte>)> sink) {

@@ -13,7 +13,7 @@ namespace nibble {
 class RowEncoder {
  public:
   /// n_threads 0: what suits the machine. cancel: not owned, may be nullptr.
-  RowEncoder(int n_threads, const CancelToken* cancel);
+  RowEncoder(int n_threads, const CancelToken* cancel, const ThreadSource& source = {});
 
   /// Hands the tensor's bytes to sink, in order. Errors: bad_file (a number that is not finite or
   /// that the type does not hold, with tensor and row), cancelled, out_of_memory.

@@ -143,7 +143,7 @@ ConvertResult export_safetensors(const std::string& in, const std::string& out,
   result.bytes = safetensors_file_bytes(table);
   if (options.dry_run) return result;
   SafetensorsWriter writer(out, table, {.inputs = {in}});
-  RowEncoder encoder(options.n_threads, options.cancel);
+  RowEncoder encoder(options.n_threads, options.cancel, options.thread_source);
   uint64_t done = 0;
   for (const ImportedTensor& tensor : plan) {
     encoder.run(tensor, [&](std::span<const std::byte> bytes) {
@@ -152,6 +152,7 @@ ConvertResult export_safetensors(const std::string& in, const std::string& out,
       if (options.on_progress) options.on_progress(done, writer.file_bytes());
     });
   }
+  file.require_unchanged();
   writer.finish();
   return result;
 }

@@ -320,6 +320,7 @@ ImportPlan plan_hf(const std::string& path) {
   ImportPlan plan;
   plan.inputs = folder->files();
   plan.owner = folder;
+  plan.require_unchanged = [folder] { folder->require_unchanged(); };
   plan.header.set_string("general.architecture", arch.name);
   plan.header.set_string("general.type", "model");
   if (const std::string name = folder->name(); !name.empty()) {

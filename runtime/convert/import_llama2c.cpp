@@ -141,6 +141,10 @@ ImportPlan plan_llama2c(const std::string& path, const std::string& tokenizer) {
   const Llama2cModel model = read_llama2c(files->model.bytes(), path);
   ImportPlan plan;
   plan.owner = files;
+  plan.require_unchanged = [files] {
+    files->model.require_unchanged();
+    files->tokenizer.require_unchanged();
+  };
   plan.inputs = {path, files->tokenizer.path()};
   plan.header.set_string("general.architecture", "llama");
   plan.header.set_string("general.type", "model");

@@ -2,6 +2,7 @@
 // A model of another format on its way to GGUF: metadata, and for each tensor where its rows come
 // from, what happens to them and which type they get. Made by import_hf.cpp and import_llama2c.cpp,
 // written by write_plan(), a piece of a tensor at a time.
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -30,8 +31,9 @@ struct ImportPlan {
   GgufHeader header;  // metadata only, until finish_plan()
   std::vector<ImportedTensor> tensors;
   std::vector<std::string> notes;
-  std::vector<std::string> inputs;    // files that must stay
-  std::shared_ptr<const void> owner;  // what the rows are views into
+  std::vector<std::string> inputs;          // files that must stay
+  std::shared_ptr<const void> owner;        // what the rows are views into
+  std::function<void()> require_unchanged;  // throws io if an input was written to or truncated
 };
 
 /// Plans the conversion of a Hugging Face folder. Errors: see convert_model().

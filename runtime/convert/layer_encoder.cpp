@@ -48,7 +48,7 @@ struct LayerEncoder::Impl {
         options(std::move(o)),
         model(load_model(file)),
         arch(*find_arch(model.config.arch)),
-        team(options.n_threads > 0 ? options.n_threads : default_threads()),
+        team(options.n_threads > 0 ? options.n_threads : default_threads(), options.thread_source),
         gptq(kernels, team, options.cancel),
         awq(kernels, team, options.cancel),
         taker(options.chunk_size) {

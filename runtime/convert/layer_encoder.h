@@ -21,6 +21,7 @@
 #include "formats/tensor_file.h"
 #include "runtime/convert/quantize_plan.h"
 #include "runtime/threads/cancel.h"
+#include "runtime/threads/thread_source.h"
 
 namespace nibble {
 
@@ -38,6 +39,7 @@ struct LayerEncoderOptions {
   int64_t chunk_size = 512;             // tokens that see each other
   int64_t most_chunks = 0;              // 0: all of the text
   int n_threads = 0;                    // 0: what suits the machine
+  ThreadSource thread_source;           // where they come from
   const CancelToken* cancel = nullptr;  // not owned
   /// Called from the calling thread, some times a layer; may be empty.
   std::function<void(int64_t done, int64_t total)> on_progress;

@@ -31,7 +31,7 @@ class Converter {
             const PackFileOptions& options)
       : in_(in),
         options_(options),
-        team_(options.n_threads > 0 ? options.n_threads : default_threads()),
+        team_(options.n_threads > 0 ? options.n_threads : default_threads(), options.thread_source),
         writer_(out, header, {.inputs = in.paths()}) {
     for (const TensorInfo& info : in.tensors()) total_ += info.bytes;
   }
@@ -61,6 +61,7 @@ class Converter {
 
   PackFileResult finish() {
     check_cancel(options_.cancel);
+    in_.require_unchanged();
     writer_.finish();
     result_.bytes = writer_.file_bytes();
     return result_;

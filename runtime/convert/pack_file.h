@@ -8,6 +8,7 @@
 
 #include "formats/tensor_file.h"
 #include "runtime/threads/cancel.h"
+#include "runtime/threads/thread_source.h"
 
 namespace nibble {
 
@@ -15,7 +16,8 @@ namespace nibble {
 inline constexpr const char* kSourceAlignmentKey = "nibble.packed.source_alignment";
 
 struct PackFileOptions {
-  int n_threads = 0;  // 0: what suits the machine
+  int n_threads = 0;           // 0: what suits the machine
+  ThreadSource thread_source;  // where they come from
   /// Called with bytes written and bytes in all, from the calling thread; may be empty.
   std::function<void(uint64_t done, uint64_t total)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned

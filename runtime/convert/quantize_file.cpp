@@ -68,7 +68,7 @@ class Quantizer {
       : in_(in),
         plan_(plan),
         options_(options),
-        team_(options.n_threads > 0 ? options.n_threads : default_threads()),
+        team_(options.n_threads > 0 ? options.n_threads : default_threads(), options.thread_source),
         writer_(out, plan.header, {.inputs = in.paths(), .resumable = options.layers == nullptr},
                 resume_key(in, plan)) {
     progress_.n_tensors = static_cast<int64_t>(plan.tensors.size());
@@ -106,6 +106,7 @@ class Quantizer {
       const PlannedTensor& tensor = plan_.tensors[static_cast<size_t>(progress_.tensor)];
       check_cancel();
       const float error = write_tensor(tensor);
+      in_.require_unchanged();
       if (options_.layers == nullptr) writer_.checkpoint(error);
       result_.errors.push_back(error);
       ++progress_.tensor;

@@ -12,6 +12,7 @@
 #include "runtime/convert/layer_encoder.h"
 #include "runtime/convert/quantize_plan.h"
 #include "runtime/threads/cancel.h"
+#include "runtime/threads/thread_source.h"
 
 namespace nibble {
 
@@ -23,7 +24,8 @@ struct QuantizeProgress {
 };
 
 struct QuantizeFileOptions {
-  int n_threads = 0;  // 0: what suits the machine
+  int n_threads = 0;           // 0: what suits the machine
+  ThreadSource thread_source;  // where they come from
   /// Called from the calling thread, several times a tensor; may be empty.
   std::function<void(const QuantizeProgress&)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned

@@ -77,6 +77,7 @@ class Copier {
       ++result.n_tensors;
       if (options_.on_progress) options_.on_progress(done_, total_);
     }
+    in_.require_unchanged();
     writer.finish();
     result.files.push_back(out);
     result.bytes += writer.file_bytes();

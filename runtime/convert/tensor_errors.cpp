@@ -76,6 +76,8 @@ std::vector<TensorError> tensor_errors(const TensorFile& file, const TensorFile&
     }
     out.push_back({b.name, b.type_id, differ.error(*a, b)});
   }
+  file.require_unchanged();
+  other.require_unchanged();
   return out;
 }
 

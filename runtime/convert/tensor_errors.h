@@ -18,7 +18,8 @@ struct TensorError {
 };
 
 /// Of every tensor that both files have in one shape and in types that nibble decodes row by row,
-/// in the second file's order. n_threads 0: what suits the machine. Errors: cancelled.
+/// in the second file's order. n_threads 0: what suits the machine. Errors: io (a file
+/// changes meanwhile), cancelled.
 std::vector<TensorError> tensor_errors(const TensorFile& file, const TensorFile& other,
                                        int n_threads, const CancelToken* cancel);
 

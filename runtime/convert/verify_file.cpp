@@ -23,7 +23,7 @@ class Verifier {
   Verifier(const TensorFile& file, const VerifyFileOptions& options)
       : file_(file),
         options_(options),
-        team_(options.n_threads > 0 ? options.n_threads : default_threads()),
+        team_(options.n_threads > 0 ? options.n_threads : default_threads(), options.thread_source),
         hashes_(read_tensor_hashes(file)),
         computed_(file.tensors().size()),
         bad_rows_(file.tensors().size()),
@@ -54,6 +54,7 @@ class Verifier {
       }
     });
     if (cancelled()) fail(ErrorCode::cancelled, "cancelled");
+    file_.require_unchanged();
     return result();
   }
 

@@ -10,11 +10,13 @@
 #include "formats/tensor_file.h"
 #include "formats/tensor_hashes.h"
 #include "runtime/threads/cancel.h"
+#include "runtime/threads/thread_source.h"
 
 namespace nibble {
 
 struct VerifyFileOptions {
-  int n_threads = 0;  // 0: what suits the machine
+  int n_threads = 0;           // 0: what suits the machine
+  ThreadSource thread_source;  // where they come from
   /// Called with bytes read and bytes in all, from the calling thread; may be empty.
   std::function<void(uint64_t done, uint64_t total)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned
@@ -35,7 +37,8 @@ struct VerifyResult {
 };
 
 /// Reads the whole file once, by all threads; its pages are given back behind.
-/// Errors: bad_file (hashes of another type), out_of_memory, cancelled.
+/// Errors: bad_file (hashes of another type), io (the file changes meanwhile), out_of_memory,
+/// cancelled.
 VerifyResult verify_file(const TensorFile& file, const VerifyFileOptions& options = {});
 
 }  // namespace nibble

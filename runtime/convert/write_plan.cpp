@@ -112,7 +112,7 @@ ConvertResult write_plan(const ImportPlan& plan, const std::string& out,
     return result;
   }
   GgufWriter writer(out, plan.header, {.inputs = plan.inputs});
-  RowEncoder encoder(options.n_threads, options.cancel);
+  RowEncoder encoder(options.n_threads, options.cancel, options.thread_source);
   uint64_t done = 0;
   for (const ImportedTensor& tensor : plan.tensors) {
     encoder.run(tensor, [&](std::span<const std::byte> bytes) {
@@ -121,6 +121,7 @@ ConvertResult write_plan(const ImportPlan& plan, const std::string& out,
       if (options.on_progress) options.on_progress(done, writer.file_bytes());
     });
   }
+  plan.require_unchanged();
   writer.finish();
   result.bytes = writer.file_bytes();
   return result;

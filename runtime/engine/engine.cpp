@@ -5,12 +5,14 @@
 #include <algorithm>
 
 #include "formats/io/error.h"
+#include "formats/io/mapped_file.h"
 #include "runtime/model/model.h"
 #include "runtime/model/pack.h"
 #include "runtime/model/page_in.h"
 #include "runtime/model/sequence_state.h"
 #include "runtime/model/workspace.h"
 #include "runtime/text/throw_if_cancelled.h"
+#include "runtime/threads/fault_signal.h"
 #include "runtime/threads/float_environment.h"
 #include "runtime/threads/team.h"
 
@@ -63,34 +65,65 @@ Engine::~Engine() = default;
 
 std::shared_ptr<const Engine> Engine::open(const std::string& path, const EngineOptions& options) {
   const DefaultFloatEnvironment as_compiled;
+  const FaultSignalOpen faults;
   const KernelTable* kernels = choose_kernels(options.isa);
   throw_if_cancelled(options.cancel);
   std::shared_ptr<Engine> engine(new Engine);
   engine->kernels_ = kernels;
-  engine->file_ = open_tensor_file(path);
+  engine->open_file(path, options);
+  try {
+    engine->read_model(options);
+  } catch (const Error& e) {
+    // Of a file that changed meanwhile, the rest is a consequence.
+    if (e.code() != ErrorCode::cancelled) engine->file_.require_unchanged();
+    throw;
+  }
+  engine->file_.require_unchanged();
   const uint64_t total = engine->file_.file_bytes().size();
-  if (options.on_progress) options.on_progress(0, total);
-  throw_if_cancelled(options.cancel);
-  engine->model_ = std::make_unique<Model>(load_model(engine->file_));
-  throw_if_cancelled(options.cancel);
-  engine->tokenizer_ = Tokenizer::from_metadata(engine->file_.meta(), options.cancel);
-  if (engine->tokenizer_->n_vocab() != engine->n_vocab()) {
-    fail(ErrorCode::bad_file, "{}: tensor token_embd.weight: expected {} rows, one a token, got {}",
-         path, engine->tokenizer_->n_vocab(), engine->n_vocab());
-  }
-  throw_if_cancelled(options.cancel);
-  engine->sampling_.apply_metadata(engine->file_.meta());
-  if (const auto source = engine->file_.meta().get_string("tokenizer.chat_template")) {
-    try {
-      engine->template_ = std::make_unique<ChatTemplate>(ChatTemplate::parse(*source));
-    } catch (const Error& e) {
-      engine->template_problem_ = e.message();
-    }
-  }
-  engine->repack(options);
-  engine->page_in_mapped(options);
   if (options.on_progress) options.on_progress(total, total);
   return engine;
+}
+
+void Engine::open_file(const std::string& path, const EngineOptions& options) {
+  FileOptions how;
+  how.in_memory = options.in_memory;
+  how.on_read = [&options](uint64_t done, uint64_t total) {
+    throw_if_cancelled(options.cancel);
+    if (options.on_progress) options.on_progress(done, total);
+  };
+  if (options.in_memory) {
+    const auto needed = static_cast<int64_t>(open_tensor_file(path).file_bytes().size());
+    if (const int64_t left = available_memory(); left >= 0 && needed > left) {
+      throw Error(
+          ErrorCode::out_of_memory,
+          fmt::format("{}: memory: the file takes {} bytes, available {}", path, needed, left),
+          "map the file instead of reading it into memory");
+    }
+  }
+  file_ = open_tensor_file(path, how);
+}
+
+void Engine::read_model(const EngineOptions& options) {
+  if (options.on_progress) options.on_progress(0, file_.file_bytes().size());
+  throw_if_cancelled(options.cancel);
+  model_ = std::make_unique<Model>(load_model(file_));
+  throw_if_cancelled(options.cancel);
+  tokenizer_ = Tokenizer::from_metadata(file_.meta(), options.cancel);
+  if (tokenizer_->n_vocab() != n_vocab()) {
+    fail(ErrorCode::bad_file, "{}: tensor token_embd.weight: expected {} rows, one a token, got {}",
+         file_.path(), tokenizer_->n_vocab(), n_vocab());
+  }
+  throw_if_cancelled(options.cancel);
+  sampling_.apply_metadata(file_.meta());
+  if (const auto source = file_.meta().get_string("tokenizer.chat_template")) {
+    try {
+      template_ = std::make_unique<ChatTemplate>(ChatTemplate::parse(*source));
+    } catch (const Error& e) {
+      template_problem_ = e.message();
+    }
+  }
+  repack(options);
+  page_in_mapped(options);
 }
 
 void Engine::repack(const EngineOptions& options) {
@@ -103,14 +136,14 @@ void Engine::repack(const EngineOptions& options) {
       plan(kSmallContext, kSmallContext, kernels_->default_kv, options.n_threads);
   const int64_t needed = to_pack + small.kv + small.scratch;
   if (small.available >= 0 && needed > small.available / 10 * 9) return;
-  Team team(options.n_threads > 0 ? options.n_threads : default_threads());
+  Team team(options.n_threads > 0 ? options.n_threads : default_threads(), options.thread_source);
   pack_weights(file_, *model_, *kernels_, team, options.cancel, options.on_progress);
 }
 
 void Engine::page_in_mapped(const EngineOptions& options) {
   if (!options.page_in) return;
   const int64_t available = available_memory();
-  Team team(options.n_threads > 0 ? options.n_threads : default_threads());
+  Team team(options.n_threads > 0 ? options.n_threads : default_threads(), options.thread_source);
   page_in(file_, *model_, team, available < 0 ? INT64_MAX : available / 10 * 9, options.cancel);
 }
 
@@ -136,6 +169,9 @@ MemoryPlan Engine::plan(int64_t n_ctx, int64_t n_batch, KvType type, int n_threa
   MemoryPlan plan;
   plan.weights = static_cast<int64_t>(file_.file_bytes().size());
   for (const Buffer<std::byte>& packed : model_->weights.packed) plan.held += packed.bytes();
+  if (file_.map() != nullptr && file_.map()->in_memory()) {
+    plan.held = plan.weights += plan.held;
+  }
   plan.held = std::min(plan.held, plan.weights);
   plan.kv_per_token = KvLayout::of(model_->config, type).bytes_per_token();
   const int64_t fixed = Workspace::bytes(*model_, *kernels_, n_threads, n_batch, kMostLogitsRows);

@@ -13,6 +13,7 @@
 #include "runtime/text/chat.h"
 #include "runtime/text/tokenizer.h"
 #include "runtime/threads/cancel.h"
+#include "runtime/threads/thread_source.h"
 
 namespace nibble {
 
@@ -23,7 +24,11 @@ struct EngineOptions {
   bool repack = true;  // rearrange the weights for the kernels, where memory allows
   /// Bring weights that stay in the file into memory; without, each comes when it is first used.
   bool page_in = true;
-  int n_threads = 0;  // for that; 0: what suits the machine
+  /// Read the file into memory instead of mapping it, for drives that come and go. Takes the file's
+  /// size of memory beside rearranged weights.
+  bool in_memory = false;
+  int n_threads = 0;           // for that; 0: what suits the machine
+  ThreadSource thread_source;  // where they come from
   /// Called with bytes done and bytes in all, from the calling thread; may be empty.
   std::function<void(uint64_t done, uint64_t total)> on_progress;
   const CancelToken* cancel = nullptr;  // not owned; checked while opening
@@ -31,8 +36,8 @@ struct EngineOptions {
 
 class Engine {
  public:
-  /// Errors: not_found, io, bad_file, unsupported (architecture, tensor type, tokenizer, isa),
-  /// cancelled.
+  /// Errors: not_found, io (also: the file was written to or truncated meanwhile), bad_file,
+  /// unsupported (architecture, tensor type, tokenizer, isa), out_of_memory (in_memory), cancelled.
   static std::shared_ptr<const Engine> open(const std::string& path, const EngineOptions& = {});
   ~Engine();
   Engine(const Engine&) = delete;
@@ -60,6 +65,8 @@ class Engine {
 
  private:
   Engine();
+  void open_file(const std::string& path, const EngineOptions&);
+  void read_model(const EngineOptions&);
   void repack(const EngineOptions&);
   void page_in_mapped(const EngineOptions&);
 

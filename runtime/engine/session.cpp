@@ -22,7 +22,11 @@ constexpr int64_t kHeadRest = 32;
 
 struct Session::Impl {
   Impl(std::shared_ptr<const Engine> e, const SessionOptions& o, MemoryPlan p, SequenceState first)
-      : engine(std::move(e)), options(o), plan(p), state(std::move(first)), team(o.n_threads) {
+      : engine(std::move(e)),
+        options(o),
+        plan(p),
+        state(std::move(first)),
+        team(o.n_threads, o.thread_source) {
     workspace.n_ctx = plan.n_ctx;
   }
 
@@ -86,10 +90,10 @@ struct Session::Impl {
     }
     const size_t need = tokens.size() + ids.size();
     if (need > tokens.capacity()) tokens.reserve(std::max(need, 2 * tokens.capacity()));
-    if (forward(engine->model(), engine->kernels(), team, workspace, rows, cancel) ==
-        ForwardStatus::cancelled) {
-      fail(ErrorCode::cancelled, "cancelled");
-    }
+    const ForwardStatus status =
+        forward(engine->model(), engine->kernels(), team, workspace, rows, cancel);
+    engine->file().require_unchanged();
+    if (status == ForwardStatus::cancelled) fail(ErrorCode::cancelled, "cancelled");
     state.commit(n);
     tokens.insert(tokens.end(), ids.begin(), ids.end());
     have_logits = true;

@@ -11,6 +11,7 @@
 #include "runtime/engine/engine.h"
 #include "runtime/model/matmul_observer.h"
 #include "runtime/threads/cancel.h"
+#include "runtime/threads/thread_source.h"
 
 namespace nibble {
 
@@ -18,6 +19,7 @@ struct SessionOptions {
   int64_t n_ctx = 0;                   // positions; 0: the model's own, limited by the memory plan
   int64_t n_batch = 512;               // rows of one forward pass at most
   int n_threads = 0;                   // 0: what suits the machine
+  ThreadSource thread_source;          // where they come from
   std::optional<KvType> kv_type;       // of keys and values; none: the kernel table's default
   MatmulObserver* observer = nullptr;  // sees the inputs of all products; not owned
 };
@@ -37,7 +39,8 @@ class Session {
 
   /// Makes the timeline equal to `tokens`: keeps the common prefix, rewinds, evaluates the rest and
   /// leaves the logits after the last token. Tokens must not be empty.
-  /// Errors: context_full (both numbers), bad_argument (token out of range), out_of_memory,
+  /// Errors: context_full (both numbers), bad_argument (token out of range), out_of_memory, io (the
+  /// model's file was written to or truncated; a file that was deleted or replaced is no error),
   /// cancelled (the timeline then holds the tokens of the chunks that were finished).
   /// on_progress(done, total) is called after every chunk with tokens evaluated.
   SyncResult sync(std::span<const int32_t> tokens, const CancelToken* cancel = nullptr,

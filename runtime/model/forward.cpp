@@ -3,17 +3,24 @@
 // weight rows are taken from a counter. What a phase does is in blocks/.
 #include "runtime/model/forward.h"
 
+#include "formats/io/mapped_file.h"
 #include "runtime/model/blocks/blocks.h"
 #include "runtime/threads/float_environment.h"
 
 namespace nibble {
 namespace {
 
+bool file_changed(Pass& pass) noexcept {
+  if (pass.model.map == nullptr || pass.model.map->unchanged(true)) return false;
+  pass.skipped.store(true, std::memory_order_relaxed);
+  return true;
+}
+
 void work(Pass& pass, int thread) noexcept {
   Worker worker(pass, thread);
   embed(worker);
   for (size_t i = 0; i < worker.config.layers.size(); ++i) {
-    if (thread == 0 && pass.cancelled()) pass.stop = true;
+    if (thread == 0 && (pass.cancelled() || file_changed(pass))) pass.stop = true;
     if (worker.spec(i).latent.rank > 0) {
       latent_attention(worker, i);
     } else {

@@ -31,7 +31,8 @@ enum class ForwardStatus { ok, cancelled };
 /// Evaluates the rows; writes their keys and values (the caller commits them) and, into the
 /// workspace, outputs in row order: logits [n_logits, n_vocab], hidden [n_hidden, n_embd] (after
 /// the last norm). Preconditions: tokens in [0, n_vocab); workspace reserved for so many rows.
-/// cancelled: nothing of the result may be used; the sequences keep their committed past.
+/// cancelled (also when the model's file changed): nothing of the result may be used; the sequences
+/// keep their committed past.
 ForwardStatus forward(const Model&, const KernelTable&, Team&, Workspace&, std::span<const Row>,
                       const CancelToken* cancel) noexcept;
 

@@ -26,6 +26,7 @@ Model load_model(const TensorFile& file) {
   model.config = arch->read_config(HParams(file.meta(), *name));
   model.config.arch = *name;
   model.weights = bind_weights(file, *arch, model.config);
+  model.map = file.map();
   return model;
 }
 

@@ -8,6 +8,7 @@ namespace nibble {
 struct Model {
   ModelConfig config;
   Weights weights;
+  const MappedFile* map = nullptr;  // that weights may lie in; not owned
 };
 
 /// Errors: bad_file, unsupported (architecture: names it and those that nibble has).

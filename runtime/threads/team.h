@@ -3,54 +3,40 @@
 // phases are separated by barrier(), which spins briefly and then sleeps, so that more threads than
 // cores cost time but never burn it. Between regions nothing of ours spins.
 //
-// Built on OpenMP (the tree's only use of it) or, with NIBBLE_OPENMP off, on std::thread:
-// ThreadSanitizer cannot see through libgomp. Process-wide OpenMP settings are never touched.
+// Its threads are libgomp's, std::threads or the host's (ThreadSource), and a region may get fewer
+// than the team asks for; neither changes a result.
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <type_traits>
-#include <utility>
+
+#include "runtime/threads/function_ref.h"
+#include "runtime/threads/thread_source.h"
 
 namespace nibble {
 
-/// A callable by reference, without allocation. Lives no longer than what it refers to.
-template <class Signature>
-class FunctionRef;
-
-template <class Result, class... Args>
-class FunctionRef<Result(Args...)> {
- public:
-  template <class F>
-  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>) FunctionRef(F&& f)
-  noexcept  // implicit, so that a lambda can be passed
-      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
-        call_([](void* object, Args... args) -> Result {
-          return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);
-        }) {}
-
-  Result operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
-
- private:
-  void* object_;
-  Result (*call_)(void*, Args...);
-};
+class Crew;
 
 /// Not for use by two callers at once: one run() at a time, and none inside another.
 class Team {
  public:
-  /// n < 1 counts as 1. Throws std::system_error where threads cannot be had (std::thread only).
-  explicit Team(int n);
+  static constexpr int kMostThreads = 1024;
+
+  /// n < 1 counts as 1, more than kMostThreads as that. Throws std::system_error where threads
+  /// cannot be had (TeamKind::threads only).
+  explicit Team(int n, const ThreadSource& source = {});
   ~Team();
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
-  /// Threads of the current region, n outside of one. OpenMP may grant fewer than asked for (inside
-  /// somebody else's region, under a limit): then a region sees the smaller number from start to
-  /// end.
+  /// Threads of the current region, n outside of one. A region that gets fewer than asked for sees
+  /// the smaller number from start to end.
   int size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
   /// Calls work(thread, team) once for every thread, 0 <= thread < size(), at the same time; thread
-  /// 0 is the caller. Returns when all are done. work must not throw.
+  /// 0 is the caller. Returns when all are done. work must not throw. In a forked child the caller
+  /// is alone.
   void run(FunctionRef<void(int thread, Team& team)> work) noexcept;
 
   /// Inside run(): returns when every thread of the team has called it. What a thread wrote before,
@@ -58,8 +44,6 @@ class Team {
   void barrier() noexcept;
 
  private:
-  struct Pool;
-
   // Each on its own line: the arrivals of one barrier must not disturb those who wait on the other
   // word, and neither must disturb what is read all the time.
   alignas(64) std::atomic<int> arrived_{0};
@@ -67,7 +51,9 @@ class Team {
   alignas(64) std::atomic<int> size_;
   int asked_;
   int spins_;
-  std::unique_ptr<Pool> pool_;  // std::thread only
+  pid_t process_;  // that has the threads
+  std::shared_ptr<ThreadBudget> budget_;
+  std::unique_ptr<Crew> crew_;  // nullptr for one thread
 };
 
 /// Deals out the tiles of one phase to whoever is free. Reset while nobody takes from it.

@@ -1,0 +1,8 @@
+cmake_minimum_required(VERSION 3.25)
+project(consumer C)
+find_package(nibble 0.1 REQUIRED)
+set(CMAKE_C_STANDARD 99)
+add_executable(with_shared consumer.c)
+target_link_libraries(with_shared PRIVATE nibble::nibble)
+add_executable(with_static consumer.c)
+target_link_libraries(with_static PRIVATE nibble::static)

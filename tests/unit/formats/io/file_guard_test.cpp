@@ -7,10 +7,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csetjmp>
 #include <csignal>
 #include <ctime>
 #include <memory>
+#include <thread>
+#include <vector>
 
 #include "formats/io/bytes.h"
 #include "formats/io/error.h"
@@ -115,6 +118,35 @@ TEST_CASE("pages of a truncated file read as zeros, and the map says that it cha
                       [](std::byte b) { return b == std::byte{'x'}; }));
     CHECK(other.unchanged());
   }
+}
+
+TEST_CASE("several threads lose the same file, and others keep theirs", "[guard]") {
+  const test::TempDir dir;
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 3; ++t) {
+    const std::string path = old_file(dir, std::to_string(t));
+    threads.emplace_back([&wrong, path, loses = t > 0] {
+      const std::string keep(kPages * page_size(), 'x');
+      for (int i = 0; i < 20; ++i) {
+        const MappedFile map(path);
+        const auto touch_all = [&] {
+          for (size_t page = 0; page < kPages; ++page) {
+            const int first = first_of_page(map, page);
+            if (first != 'x' && (first != 0 || !loses)) wrong.fetch_add(1);
+          }
+        };
+        std::thread second(touch_all);
+        if (loses && ::truncate(path.c_str(), 0) != 0) wrong.fetch_add(1);
+        touch_all();
+        second.join();
+        if (map.unchanged() == loses) wrong.fetch_add(1);
+        if (loses) test::write_file(path, keep);
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  CHECK(wrong == 0);
 }
 
 TEST_CASE("what is lost stays lost, whatever the file becomes", "[guard]") {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "formats/io/parse_number.h"
 #include "quant/kernels/kernels.h"
 
 namespace nibble {
@@ -16,14 +17,7 @@ namespace nibble {
 /// A lower bound that means "more than 0": the least float above it.
 inline constexpr double kAboveZero = std::numeric_limits<float>::denorm_min();
 
-/// Whole number; with `units` also 32k, 1M, 2G (times 1024). nullopt: not one, or too large.
-std::optional<int64_t> parse_int(std::string_view text, bool units = false);
-/// Decimal number, finite.
-std::optional<double> parse_float(std::string_view text);
-/// Split at commas; no empty parts unless text itself is empty.
-std::vector<std::string> split_commas(std::string_view text);
-
-// The same with a range, for options. flag: the option's name. Errors: CommandError usage.
+// For options; each with a range. flag: the option's name. Errors: CommandError usage.
 int64_t int_value(std::string_view flag, std::string_view text, int64_t low, int64_t high,
                   bool units = false);
 /// Bytes: "6G", "1.5G", "300M" are powers of 1024.

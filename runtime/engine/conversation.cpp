@@ -41,7 +41,11 @@ Conversation::Conversation(std::shared_ptr<const Engine> engine, const Conversat
 }
 
 void Conversation::add_user(std::string text) {
-  messages_.push_back({"user", std::move(text)});
+  add("user", std::move(text));
+}
+
+void Conversation::add(std::string role, std::string text) {
+  messages_.push_back({std::move(role), std::move(text)});
   sampled_.emplace_back();
 }
 

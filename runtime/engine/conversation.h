@@ -47,6 +47,8 @@ class Conversation {
   void set_system(std::string text) { system_ = std::move(text); }  // "" removes it
   const std::string& system() const noexcept { return system_; }
   void add_user(std::string text);
+  /// A message that was no answer of the model: "user", "tool", a later "system" ...
+  void add(std::string role, std::string text);
   /// An answer, also a partial one. tokens: as sampled; empty if not known. Where they do not spell
   /// the text, those up to there are kept and the rest of it is tokenized.
   void add_assistant(std::string text, std::vector<int32_t> tokens = {});

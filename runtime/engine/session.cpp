@@ -147,13 +147,17 @@ Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
+void Session::check(std::span<const int32_t> tokens) const {
+  if (tokens.empty()) fail(ErrorCode::bad_argument, "tokens: expected at least one, got none");
+  impl_->check_tokens(tokens);
+  impl_->check_room(static_cast<int64_t>(tokens.size()));
+}
+
 SyncResult Session::sync(std::span<const int32_t> tokens, const CancelToken* cancel,
                          const std::function<void(int64_t, int64_t)>& on_progress) {
   Impl& s = *impl_;
-  if (tokens.empty()) fail(ErrorCode::bad_argument, "tokens: expected at least one, got none");
-  s.check_tokens(tokens);
+  check(tokens);
   const int64_t n = static_cast<int64_t>(tokens.size());
-  s.check_room(n);
   const auto differ = std::mismatch(tokens.begin(), tokens.end(), s.tokens.begin(), s.tokens.end());
   int64_t keep = differ.first - tokens.begin();
   const bool same = keep == n && n == n_used() && s.have_logits;
@@ -217,6 +221,12 @@ std::span<const int32_t> Session::tokens() const noexcept {
 }
 int64_t Session::n_ctx() const noexcept {
   return impl_->n_ctx();
+}
+int64_t Session::n_batch() const noexcept {
+  return impl_->options.n_batch;
+}
+int64_t Session::kv_bytes() const noexcept {
+  return impl_->state.allocated_bytes();
 }
 int Session::n_threads() const noexcept {
   return impl_->team.size();

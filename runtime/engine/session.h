@@ -45,6 +45,8 @@ class Session {
   /// on_progress(done, total) is called after every chunk with tokens evaluated.
   SyncResult sync(std::span<const int32_t> tokens, const CancelToken* cancel = nullptr,
                   const std::function<void(int64_t, int64_t)>& on_progress = {});
+  /// Would sync() take the tokens? Errors: context_full, bad_argument.
+  void check(std::span<const int32_t> tokens) const;
   /// Evaluates one more token. Errors as sync.
   void append(int32_t token, const CancelToken* cancel = nullptr);
   /// sync() that also keeps the logits of every evaluated row from position first_row on:
@@ -64,8 +66,11 @@ class Session {
   std::span<const float> logits() const noexcept;  // [n_vocab]
   std::span<const int32_t> tokens() const noexcept;
   int64_t n_ctx() const noexcept;
+  int64_t n_batch() const noexcept;  // rows of one forward pass at most
   int64_t n_used() const noexcept { return static_cast<int64_t>(tokens().size()); }
   int n_threads() const noexcept;
+  /// Of keys and values, what forks share included.
+  int64_t kv_bytes() const noexcept;
   /// Keeps the first n tokens. The logits are gone until the next sync or append.
   void rewind(int64_t n);
   /// A second timeline that shares all pages so far (copied when either writes to one).

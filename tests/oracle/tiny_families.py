@@ -352,6 +352,7 @@ def check(nibble, root):
             if done.returncode == 0:
                 done = subprocess.run(
                     [nibble, "logits", "-m", gguf, "--tokens", ",".join(map(str, ids)), "-o", npy,
+                     "-c", str(expected["n_ctx"]),
                      "-ctk", "f32", "-ctv", "f32", "--isa", "reference"],
                     capture_output=True, text=True)
             if done.returncode != 0:

@@ -157,9 +157,11 @@ PackFileResult pack_file(const TensorFile& in, const std::string& out,
     fail(ErrorCode::bad_argument, "{}: expected a matrix of a type that can be packed, got none",
          in.path());
   }
+  // A packed tensor has two dimensions: experts are packed whenever the file is opened.
   const auto packable_of = [&](const TensorInfo& info) {
     const auto at = packables.find(in.data(info).data());
-    return info.bytes == 0 || at == packables.end() ? nullptr : &at->second;
+    const bool none = info.bytes == 0 || info.n_dims > 2 || at == packables.end();
+    return none ? nullptr : &at->second;
   };
 
   GgufHeader header;

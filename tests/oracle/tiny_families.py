@@ -23,6 +23,7 @@ import tempfile
 import numpy as np
 import torch
 import transformers as tf
+from safetensors.torch import load_file, save_file
 
 from tiny_hf import CORPUS, byte_level
 
@@ -285,6 +286,8 @@ def make(root, names):
             with torch.no_grad():
                 hidden = model(torch.tensor([prompt])).last_hidden_state[0]
             hidden.numpy().astype("<f4").tofile(folder / "hidden.f32")
+            if name == "nomic_bert":
+                as_authors(folder, folder.with_name("nomic_bert_fused"))
             continue
         # Where the angles follow from the length, a text that grows would change them.
         grows = name not in ("llama_dynamic", "phi3_long")
@@ -295,6 +298,37 @@ def make(root, names):
         logits(model, prompt)[:, :N_COLUMNS].tofile(folder / "logits.f32")
         bytes_ = sum(p.stat().st_size for p in folder.iterdir())
         print(name, len(set(want)), "tokens of 32 differ,", bytes_ // 1024, "KiB")
+
+
+def as_authors(folder, to):
+    """The same model with the keys and names of nomic-bert's own code, queries to values fused."""
+    to.mkdir(exist_ok=True)
+    names = {"self_attn.o_proj": "attn.out_proj", "post_attention_layernorm": "norm1",
+             "post_mlp_layernorm": "norm2", "mlp.up_proj": "mlp.fc11", "mlp.gate_proj": "mlp.fc12",
+             "mlp.down_proj": "mlp.fc2", "embeddings.LayerNorm": "emb_ln"}
+    parts = load_file(folder / "model.safetensors")
+    out = {}
+    for key, tensor in parts.items():
+        if ".q_proj" in key:
+            stem = key.split(".self_attn")[0]
+            out[f"encoder.{stem}.attn.Wqkv.weight"] = torch.cat(
+                [parts[f"{stem}.self_attn.{p}_proj.weight"] for p in "qkv"])
+        elif ".k_proj" not in key and ".v_proj" not in key and "pooler" not in key:
+            for old, new in names.items():
+                key = key.replace(old, new)
+            out[("encoder." if key.startswith("layers.") else "") + key] = tensor
+    save_file({k: t.contiguous() for k, t in out.items()}, to / "model.safetensors")
+    c = json.loads((folder / "config.json").read_text())
+    (to / "config.json").write_text(json.dumps({
+        "architectures": ["NomicBertModel"], "model_type": "nomic_bert",
+        "activation_function": "swiglu", "n_embd": c["hidden_size"], "n_head":
+        c["num_attention_heads"], "n_layer": c["num_hidden_layers"], "n_inner":
+        c["intermediate_size"], "n_positions": c["max_position_embeddings"],
+        "layer_norm_epsilon": c["layer_norm_eps"], "rotary_emb_base": 1000, "rotary_emb_fraction": 1.0,
+        "rotary_scaling_factor": None, "type_vocab_size": c["type_vocab_size"], "prenorm": False,
+        "qkv_proj_bias": False, "vocab_size": c["vocab_size"]}, indent=2) + "\n")
+    for name in ("expected.json", "hidden.f32"):
+        (to / name).write_bytes((folder / name).read_bytes())
 
 
 def with_tokenizer(folder, to):
@@ -318,6 +352,7 @@ def check(nibble, root):
             if done.returncode == 0:
                 done = subprocess.run(
                     [nibble, "logits", "-m", gguf, "--tokens", ",".join(map(str, ids)), "-o", npy,
+                     "-c", str(expected["n_ctx"]),
                      "-ctk", "f32", "-ctv", "f32", "--isa", "reference"],
                     capture_output=True, text=True)
             if done.returncode != 0:

@@ -26,9 +26,9 @@ double scale_scores(const HParams& hp, RopeSpec& rope) {
 ModelConfig read_config(const HParams& hp) {
   ModelConfig config = read_decoder(hp, NormKind::rms);
   LatentSpec latent;
-  latent.rank = hp.integer("attention.kv_lora_rank", 1, HParams::kMaxHeadDim);
+  latent.rank = hp.integer("attention.kv_lora_rank", 1, HParams::kMaxHeadDim / 2);
   latent.rank_q = hp.integer_or("attention.q_lora_rank", 0, 0, HParams::kMaxWidth);
-  latent.n_rotated = hp.integer("rope.dimension_count", 2, HParams::kMaxHeadDim);
+  latent.n_rotated = hp.integer("rope.dimension_count", 2, HParams::kMaxHeadDim / 2);
   const int64_t head_dim =
       hp.integer("attention.key_length_mla", latent.n_rotated + 1, HParams::kMaxHeadDim);
   latent.n_plain = head_dim - latent.n_rotated;

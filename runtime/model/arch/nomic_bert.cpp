@@ -101,7 +101,7 @@ void import_more(const HfConfig& config, HfModel& model) {
 // Heads of other tasks.
 constexpr std::string_view kLeftOut[] = {"pooler.", "cls.", ".rotary_emb.inv_freq"};
 
-constexpr HfNames kHf = {kClasses, kKeys, import_more, true, kLeftOut, "bert.|nomic_bert."};
+constexpr HfNames kHf = {kClasses, kKeys, import_more, true, kLeftOut, "nomic_bert.|bert."};
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include "formats/io/error.h"
 #include "formats/tensor_file.h"
 #include "quant/codec.h"
+#include "runtime/convert/pack_file.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/hidden_states.h"
 #include "runtime/engine/session.h"
@@ -154,6 +155,12 @@ TEST_CASE("every architecture gives the same packed and in the file's layout") {
         CHECK(std::all_of(want.begin(), want.end(), [](float x) { return std::isfinite(x); }));
         CHECK(logits_of(engine, prompt.size(), 5, 1) == want);
         CHECK(logits_of(engine, prompt.size(), 1, 1) == want);
+        if (repack) {
+          const TensorFile plain = open_tensor_file(dir / "toy.gguf");
+          pack_file(plain, dir / "packed.gguf", {});
+          CHECK(logits_of(Engine::open(dir / "packed.gguf", options), 7, 512, 1) ==
+                logits_of(engine, 7, 512, 1));
+        }
         // Threads: the first rows are the same, whatever follows.
         for (const int64_t n_batch : {1, 3}) {
           const std::vector<float> few = logits_of(engine, 4, n_batch, 2);

@@ -1,5 +1,6 @@
 #include "formats/open.h"
 
+#include "formats/archive.h"
 #include "formats/foreign.h"
 #include "formats/gguf.h"
 #include "formats/gguf_split.h"
@@ -23,6 +24,7 @@ TensorFile open_source(FileSource source) {
 
 TensorFile open_shard(const std::string& path, const FileOptions& options) {
   FileSource source{path, std::make_unique<MappedFile>(path, options), {}};
+  if (probe_archive(source.map->bytes())) source.map = unpack_archive(*source.map, options);
   source.bytes = source.map->bytes();
   return open_source(std::move(source));
 }
@@ -42,9 +44,18 @@ TensorFile open_tensor_file(const std::string& path) {
 }
 
 TensorFile open_tensor_file(const std::string& path, const FileOptions& options) {
-  TensorFile file = open_shard(path, {});
+  FileOptions first = options;
+  first.in_memory = false;
+  TensorFile file = open_shard(path, first);
+  const bool unpacked = file.map()->in_memory();
+  if (unpacked && split_count(file) > 1) {
+    throw Error(ErrorCode::unsupported,
+                fmt::format("{}: expected a whole model in an archive, got one of {} files", path,
+                            split_count(file)),
+                "unpack the parts, and merge them with nibble merge");
+  }
   if (split_count(file) > 1) return read_shards(file, options);
-  return options.in_memory ? open_shard(path, options) : std::move(file);
+  return options.in_memory && !unpacked ? open_shard(path, options) : std::move(file);
 }
 
 TensorFile open_tensor_memory(std::span<const std::byte> bytes, const std::string& name) {

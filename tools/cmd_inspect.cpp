@@ -30,7 +30,7 @@ int run(const Command& self, std::span<const std::string> args) {
 
   TensorFile file;
   try {
-    file = open_tensor_file(path);
+    file = open_in_parallel(path);
   } catch (const Error& e) {
     rethrow_open_error(e);
   }

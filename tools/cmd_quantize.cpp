@@ -264,7 +264,7 @@ int run(const Command& self, std::span<const std::string> args) {
   const Terminal terminal = Terminal::detect();
   Interrupt interrupt;
   const std::string path = find_model(options->in, model_folder());
-  const TensorFile in = about_the_model([&] { return open_tensor_file(path); });
+  const TensorFile in = about_the_model([&] { return open_in_parallel(path); });
   Imatrix imatrix;
   if (!options->imatrix.empty()) {
     imatrix = about_the_model([&] { return read_imatrix(open_tensor_file(options->imatrix)); });

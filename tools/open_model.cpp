@@ -10,6 +10,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "formats/io/mapped_file.h"
+#include "runtime/threads/parallel_for.h"
 #include "tools/exit_code.h"
 #include "tools/paths.h"
 #include "tools/progress.h"
@@ -78,10 +80,16 @@ OpenedModel open_model(const std::string& name_or_path, const ModelOptions& opti
   return out;
 }
 
+TensorFile open_in_parallel(const std::string& path) {
+  FileOptions how;
+  how.parallel = parallel_for(0);
+  return open_tensor_file(path, how);
+}
+
 TensorFile open_input(const std::string& name_or_path) {
   const std::string path = find_model(name_or_path, model_folder());
   try {
-    return open_tensor_file(path);
+    return open_in_parallel(path);
   } catch (const Error& e) {
     rethrow_open_error(e);
   }
@@ -91,7 +99,7 @@ TokenizerFile open_tokenizer(const std::string& name_or_path) {
   const std::string path = find_model(name_or_path, model_folder());
   try {
     TokenizerFile out;
-    out.file = open_tensor_file(path);
+    out.file = open_in_parallel(path);
     out.tokenizer = Tokenizer::from_metadata(out.file.meta());
     return out;
   } catch (const Error& e) {

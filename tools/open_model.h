@@ -28,6 +28,9 @@ std::string take_model_name(const ModelOptions& options, std::vector<std::string
 OpenedModel open_model(const std::string& name_or_path, const ModelOptions& options, int n_threads,
                        const Terminal& terminal, Interrupt& interrupt);
 
+/// open_tensor_file(path), by all threads where the file is an archive. Errors: the same.
+TensorFile open_in_parallel(const std::string& path);
+
 /// A file alone, for commands that look at or rewrite it. Errors: CommandError model.
 TensorFile open_input(const std::string& name_or_path);
 

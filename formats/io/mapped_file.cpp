@@ -102,6 +102,23 @@ MappedFile::MappedFile(const std::vector<std::string>& paths, const FileOptions&
   }
 }
 
+MappedFile::MappedFile(const std::string& path, uint64_t size,
+                       const std::function<void(std::span<std::byte> to)>& fill)
+    : path_(path), parts_{{0, size}}, paths_{path}, size_(size), reserved_(size), in_memory_(true) {
+  if (size == 0) return;
+  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) fail_errno(path_, "map", errno);
+  data_ = static_cast<const std::byte*>(data);
+  try {
+    fill({static_cast<std::byte*>(data), size});
+  } catch (...) {
+    ::munmap(data, size);
+    throw;
+  }
+  (void)::mprotect(data, size, PROT_READ);
+}
+
 void MappedFile::map_all() {
   for (size_t i = 0; i < files_.size(); ++i) {
     if (parts_[i].size == 0) continue;

@@ -24,6 +24,9 @@ struct FileOptions {
   /// Of in_memory, after every piece, with bytes so far and in all; what it throws ends the
   /// opening.
   std::function<void(uint64_t done, uint64_t total)> on_read;
+  /// Calls work(0) to work(n - 1), several at once; work does not throw. Empty: one by one. For
+  /// archives, which on_read hears of too.
+  std::function<void(int64_t n, const std::function<void(int64_t)>& work)> parallel;
 };
 
 class MappedFile {
@@ -41,6 +44,10 @@ class MappedFile {
   /// Files one behind the other, each from a new page on; what is between them is undefined.
   /// paths must not be empty. Errors: as above, for each.
   explicit MappedFile(const std::vector<std::string>& paths, const FileOptions& = {});
+  /// Memory that stands for what a file holds, `size` bytes that fill writes.
+  /// Errors: io; what fill throws.
+  MappedFile(const std::string& path, uint64_t size,
+             const std::function<void(std::span<std::byte> to)>& fill);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;

@@ -14,6 +14,7 @@
 #include "runtime/text/throw_if_cancelled.h"
 #include "runtime/threads/fault_signal.h"
 #include "runtime/threads/float_environment.h"
+#include "runtime/threads/parallel_for.h"
 #include "runtime/threads/team.h"
 
 namespace nibble {
@@ -91,6 +92,7 @@ void Engine::open_file(const std::string& path, const EngineOptions& options) {
     throw_if_cancelled(options.cancel);
     if (options.on_progress) options.on_progress(done, total);
   };
+  how.parallel = parallel_for(options.n_threads, options.thread_source);
   if (options.in_memory) {
     const auto needed = static_cast<int64_t>(open_tensor_file(path).file_bytes().size());
     if (const int64_t left = available_memory(); left >= 0 && needed > left) {

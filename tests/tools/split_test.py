@@ -52,6 +52,49 @@ class Split(ToolTest):
         self.assertEqual(done.returncode, 3)
         self.assertIn("part-00002-of-00003.gguf", done.stderr.decode())
 
+    def test_archive(self):
+        path, back = self.path("m.gguf.zst"), self.path("back.gguf")
+        self.ok("archive", M, path)
+        answer = ["--temp", "0", "-n", "8", "Why is the sky blue?"]
+        self.assertEqual(self.ok("run", path, *answer), self.ok("run", M, *answer))
+        self.ok("archive", "--undo", path, back)
+        with open(M, "rb") as a, open(back, "rb") as b:
+            self.assertEqual(a.read(), b.read())
+        with open(path, "rb") as file:
+            packed = bytearray(file.read())
+        packed[len(packed) // 2] ^= 1
+        with open(path, "wb") as file:
+            file.write(packed)
+        for args in (["run", path, "hello"], ["inspect", path],
+                     ["archive", "--undo", path, back]):
+            done = run(*args)
+            self.assertEqual(done.returncode, 3, args)
+            self.assertRegex(done.stderr.decode(), r"m\.gguf\.zst: frame \d+: ")
+        with open(M, "rb") as a, open(back, "rb") as b:
+            self.assertEqual(a.read(), b.read())
+        done = run("archive", M, M)
+        self.assertEqual(done.returncode, 2)
+
+    def test_archive_killed(self):
+        """Killed at any time, the old file is there or the whole new one, and the next run's folder
+        has no litter."""
+        path, whole = self.path("m.zst"), self.path("whole.zst")
+        self.ok("archive", M, whole)
+        with open(whole, "rb") as file:
+            new = file.read()
+        for ms in (1, 30, 100, 250, 500):
+            with open(path, "wb") as file:
+                file.write(b"old")
+            with subprocess.Popen([NIBBLE, "archive", M, path], stderr=subprocess.PIPE) as process:
+                try:
+                    process.wait(ms / 1000)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+            with open(path, "rb") as file:
+                self.assertIn(file.read(), (b"old", new))
+        self.ok("archive", M, path)
+        self.assertEqual(sorted(os.listdir(self.path(""))), ["m.zst", "whole.zst"])
+
     def test_verify(self):
         path = self.path("quantized.gguf")
         self.ok("quantize", M, path, "Q4_0", "--allow-requantize", "--no-card")

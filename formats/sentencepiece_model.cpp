@@ -100,6 +100,7 @@ void read_trainer(std::span<const std::byte> bytes, const std::string& name,
     if (f.wire != Wire::varint) continue;
     const auto id = static_cast<int32_t>(f.value);
     if (f.number == 3) out.kind = static_cast<SentencePieceModel::Kind>(id);
+    if (f.number == 24) out.space_behind = f.value != 0;
     if (f.number == 40) out.unk = id;
     if (f.number == 41) out.bos = id;
     if (f.number == 42) out.eos = id;
@@ -112,9 +113,10 @@ void read_normalizer(std::span<const std::byte> bytes, const std::string& name,
   Message message(bytes, name);
   for (Field f; message.next(f);) {
     if (f.number == 1 && f.wire == Wire::bytes) out.normalizer = as_text(f.bytes);
-    if (f.number == 2 && f.wire == Wire::bytes) out.maps_characters = !f.bytes.empty();
+    if (f.number == 2 && f.wire == Wire::bytes) out.chars_map = f.bytes;
     if (f.number == 3 && f.wire == Wire::varint) out.add_dummy_prefix = f.value != 0;
     if (f.number == 4 && f.wire == Wire::varint) out.remove_extra_spaces = f.value != 0;
+    if (f.number == 5 && f.wire == Wire::varint) out.escapes_spaces = f.value != 0;
   }
 }
 

@@ -3,8 +3,9 @@
 // the fields that a tokenizer needs are read, all others are stepped over by their length:
 //
 //   1: piece, repeated { 1: text, 2: float score, 3: type }
-//   2: trainer  { 3: model type, 40-43: ids of unknown, begin, end, padding }
-//   3: normalizer { 1: name, 2: compiled character map, 3: dummy prefix, 4: remove extra spaces }
+//   2: trainer  { 3: model type, 24: spaces as suffix, 40-43: ids of unknown, begin, end, padding }
+//   3: normalizer { 1: name, 2: compiled character map, 3: dummy prefix, 4: remove extra spaces,
+//                   5: escape spaces }
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -26,7 +27,9 @@ struct SentencePieceModel {
   Kind kind = Kind::unigram;
   int32_t unk = 0, bos = 1, eos = 2, pad = -1;  // the format's defaults
   std::string_view normalizer;                  // "identity", "nmt_nfkc" ...
-  bool maps_characters = false;                 // the normalizer changes more than spaces
+  std::span<const std::byte> chars_map;         // into the file; empty: only spaces change
+  bool escapes_spaces = true;                   // a space becomes U+2581
+  bool space_behind = false;                    // a word's space stands behind it
   bool add_dummy_prefix = true;
   bool remove_extra_spaces = true;
 };

@@ -69,6 +69,29 @@ SavedChat parse_chat(std::string_view json, const std::string& name) {
   return out;
 }
 
+std::vector<ChatMessage> parse_messages(std::string_view json, const std::string& name) {
+  const Json in = Json::parse(json, nullptr, false);
+  const Json* list = &in;
+  std::vector<ChatMessage> out;
+  if (in.is_object()) {
+    if (in.contains("system")) {
+      const std::string system = text_of(in, "system", name);
+      if (!system.empty()) out.push_back({"system", system});
+    }
+    const auto messages = in.find("messages");
+    if (messages != in.end()) list = &*messages;
+  }
+  if (!list->is_array()) {
+    fail(ErrorCode::bad_file, "{}: expected a list of messages, or an object with one as messages",
+         name);
+  }
+  for (const Json& m : *list) {
+    if (!m.is_object()) fail(ErrorCode::bad_file, "{}: messages: expected objects", name);
+    out.push_back({text_of(m, "role", name), text_of(m, "content", name)});
+  }
+  return out;
+}
+
 void save_chat(const SavedChat& chat, const std::string& path) {
   AtomicFileOptions options;
   options.mode = 0600;

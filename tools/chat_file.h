@@ -19,6 +19,10 @@ std::string format_chat(const SavedChat& chat);
 /// name is used in messages. Errors: Error bad_file (no such JSON, unknown version or role).
 SavedChat parse_chat(std::string_view json, const std::string& name);
 
+/// The messages of any conversation in JSON: a list of {"role", "content"}, or an object with such
+/// a list as "messages" and perhaps a text as "system". Errors: Error bad_file.
+std::vector<ChatMessage> parse_messages(std::string_view json, const std::string& name);
+
 /// Whole or not at all. Errors: Error io.
 void save_chat(const SavedChat& chat, const std::string& path);
 

@@ -113,15 +113,20 @@ std::unordered_map<std::string, int64_t> merge_ranks(JsonValue merges, const std
 
 }  // namespace
 
-void import_spm_model(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
-                      std::vector<std::string>&) {
+ImportedModel import_spm_model(const TokenizerFiles& files, ImportVocab& vocab,
+                               GgufHeader& header) {
   const std::string file = files.model_path();
   const SentencePieceModel model = read_sentencepiece_model(files.model, file);
-  if (model.kind != SentencePieceModel::Kind::bpe) {
-    fail(ErrorCode::unsupported, "{}: expected a model of BPE (2), got kind {}", file,
-         static_cast<int32_t>(model.kind));
+  const bool unigram = model.kind == SentencePieceModel::Kind::unigram;
+  if (!unigram && model.kind != SentencePieceModel::Kind::bpe) {
+    fail(ErrorCode::unsupported, "{}: expected a model of Unigram (1) or BPE (2), got kind {}",
+         file, static_cast<int32_t>(model.kind));
   }
-  if (model.maps_characters) {
+  if (unigram && (model.space_behind || !model.escapes_spaces)) {
+    fail(ErrorCode::unsupported, "{}: expected U+2581 for a space, before a word, got {}", file,
+         model.space_behind ? "treat_whitespace_as_suffix" : "no escape_whitespaces");
+  }
+  if (!unigram && !model.chars_map.empty()) {
     fail(ErrorCode::unsupported, "{}: normalizer: expected identity, got {}", file,
          quoted(model.normalizer));
   }
@@ -136,10 +141,18 @@ void import_spm_model(const TokenizerFiles& files, ImportVocab& vocab, GgufHeade
   }
   const bool said =
       files.tokenizer_config.find("add_prefix_space").boolean().value_or(model.add_dummy_prefix);
+  if (unigram) {
+    write_unigram(header, said, model.remove_extra_spaces, model.chars_map);
+    return {true, false, !files.tokenizer.exists(), model.unk, model.bos, model.eos};
+  }
   set_model(header, said);
   if (model.remove_extra_spaces) {
     header.set("tokenizer.ggml.remove_extra_whitespaces", true);
   }
+  ImportedModel out;
+  out.has_scores = true;
+  out.adds_bos = !files.tokenizer.exists();
+  return out;
 }
 
 void import_spm_json(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,

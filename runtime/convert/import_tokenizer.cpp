@@ -169,6 +169,12 @@ void read_template(JsonValue processor, const std::string& file, Framing& out) {
   }
 }
 
+/// ["[CLS]", 101]
+std::string first_text(JsonValue pair) {
+  auto i = pair.walk();
+  return std::string(i.next() ? i.value().text().value_or("") : "");
+}
+
 Framing read_framing(const TokenizerFiles& files) {
   Framing out;
   const JsonValue all = files.tokenizer.find("post_processor");
@@ -176,9 +182,12 @@ Framing read_framing(const TokenizerFiles& files) {
     const std::string_view type = processor.find("type").text().value_or("");
     if (type == "TemplateProcessing") {
       read_template(processor, files.tokenizer_path(), out);
+    } else if (type == "BertProcessing" || type == "RobertaProcessing") {
+      out = {true, first_text(processor.find("cls")), first_text(processor.find("sep"))};
     } else if (type != "ByteLevel" && type != "Sequence") {
       fail(ErrorCode::unsupported,
-           "{}: post_processor: expected TemplateProcessing or ByteLevel, got {}",
+           "{}: post_processor: expected TemplateProcessing, BertProcessing, RobertaProcessing or "
+           "ByteLevel, got {}",
            files.tokenizer_path(), quoted(type));
     }
   };
@@ -187,10 +196,46 @@ Framing read_framing(const TokenizerFiles& files) {
   return out;
 }
 
+ImportedModel import_model(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
+                           std::vector<std::string>& notes) {
+  const bool has_json = files.tokenizer.exists();
+  ImportedModel scored;
+  scored.has_scores = true;
+  const JsonValue json = files.tokenizer.find("model");
+  const std::string_view type = json.find("type").text().value_or("BPE");
+  if (has_json && type == "BPE" && is_byte_level(files.tokenizer)) {
+    import_bpe(files, vocab, header, notes);
+    return {};
+  }
+  if (has_json && type == "WordPiece") {
+    import_wordpiece(files, vocab, header);
+    ImportedModel out;
+    out.unk = vocab.find(json.find("unk_token").text().value_or("[UNK]"));
+    return out;
+  }
+  // Before tokenizer.model: some families number the pieces anew (XLM-RoBERTa).
+  if (has_json && type == "Unigram") {
+    import_unigram(files, vocab, header, notes);
+    scored.unk = json.find("unk_id").integer().value_or(-1);
+    return scored;
+  }
+  if (files.has_model) return import_spm_model(files, vocab, header);
+  if (type != "BPE") {
+    fail(ErrorCode::unsupported, "{}: model: expected BPE, Unigram or WordPiece, got {}",
+         files.tokenizer_path(), quoted(type));
+  }
+  import_spm_json(files, vocab, header, notes);
+  return scored;
+}
+
 void write_framing(const TokenizerFiles& files, const ImportVocab& vocab, const SpecialIds& ids,
-                   bool bos_by_default, GgufHeader& header) {
-  int64_t bos = ids.find("bos");
-  int64_t eos = ids.find("eos");
+                   const ImportedModel& model, GgufHeader& header) {
+  const auto find_id = [&](const char* name, int64_t otherwise) {
+    const int64_t id = ids.find(name);
+    return id < 0 && vocab.has(otherwise) ? otherwise : id;
+  };
+  int64_t bos = find_id("bos", model.bos);
+  int64_t eos = find_id("eos", model.eos);
   const Framing framing = read_framing(files);
   const auto added = [&](const std::string& text, const char* name, int64_t& id, bool otherwise) {
     if (!framing.known) {
@@ -204,15 +249,18 @@ void write_framing(const TokenizerFiles& files, const ImportVocab& vocab, const 
     fail(ErrorCode::unsupported, "{}: post_processor: expected {}_token, got {}",
          files.tokenizer_path(), name, quoted(text));
   };
-  const bool add_bos = added(framing.first, "bos", bos, bos_by_default);
-  const bool add_eos = added(framing.last, "eos", eos, false);
+  const bool add_bos = added(framing.first, "bos", bos, model.adds_bos);
+  const bool add_eos = added(framing.last, "eos", eos, model.adds_eos);
   const auto set_id = [&](const char* name, int64_t id) {
     if (id >= 0) header.set(key_of(name), static_cast<uint32_t>(id));
   };
   set_id("bos_token_id", bos);
   set_id("eos_token_id", eos);
-  set_id("unknown_token_id", ids.find("unk"));
+  set_id("unknown_token_id", find_id("unk", model.unk));
   set_id("padding_token_id", ids.find("pad"));
+  set_id("cls_token_id", ids.find("cls"));
+  set_id("seperator_token_id", ids.find("sep"));  // spelled so in GGUF
+  set_id("mask_token_id", ids.find("mask"));
   const std::vector<int64_t> ends = ids.more_ends(eos);
   if (!ends.empty()) set_id("eot_token_id", ends[0]);
   if (ends.size() > 1) set_id("eom_token_id", ends[1]);
@@ -313,32 +361,16 @@ void import_tokenizer(const TokenizerFiles& files, const HfConfig& config, int64
     fail(ErrorCode::unsupported, "{}: expected an embedding of at most {} tokens, got {}",
          files.folder, kMostTokens, n_vocab);
   }
-  const bool has_json = files.tokenizer.exists();
-  const bool bpe = has_json && is_byte_level(files.tokenizer);
-  if (!has_json && !files.has_model) {
+  if (!files.tokenizer.exists() && !files.has_model) {
     fail(ErrorCode::not_found, "{}: expected tokenizer.json or tokenizer.model, got neither",
          files.folder);
   }
-  if (has_json) {
-    const JsonValue model = files.tokenizer.find("model");
-    const std::string_view type = model.find("type").text().value_or("BPE");
-    if (type != "BPE" && !files.has_model) {
-      fail(ErrorCode::unsupported, "{}: model: expected BPE, got {}", files.tokenizer_path(),
-           quoted(type));
-    }
-  }
   ImportVocab vocab(n_vocab, files.folder);
-  if (bpe) {
-    import_bpe(files, vocab, header, notes);
-  } else if (files.has_model) {
-    import_spm_model(files, vocab, header, notes);
-  } else {
-    import_spm_json(files, vocab, header, notes);
-  }
+  const ImportedModel model = import_model(files, vocab, header, notes);
   import_added_tokens(files, vocab, notes);
   const SpecialIds ids(files, config, vocab);
-  write_framing(files, vocab, ids, !bpe && !has_json, header);
-  vocab.write(header, !bpe);
+  write_framing(files, vocab, ids, model, header);
+  vocab.write(header, model.has_scores);
   if (!files.chat_template.empty()) {
     header.set_string("tokenizer.chat_template", files.chat_template);
   }

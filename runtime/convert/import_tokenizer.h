@@ -1,7 +1,7 @@
 #pragma once
-// A folder's tokenizer as tokenizer.ggml.*: byte-level BPE from tokenizer.json (import_bpe.cpp),
-// SentencePiece from tokenizer.model or from a tokenizer.json that was made of one
-// (import_spm.cpp).
+// A folder's tokenizer as tokenizer.ggml.*: byte-level BPE (import_bpe.cpp) and WordPiece
+// (import_wordpiece.cpp) from tokenizer.json; SentencePiece from tokenizer.model or from a
+// tokenizer.json that was made of one (import_spm.cpp; Unigram: import_unigram.cpp).
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -59,6 +59,13 @@ class ImportVocab {
   std::unordered_map<std::string, int64_t> ids_;
 };
 
+/// What the importer of a model found besides its vocabulary.
+struct ImportedModel {
+  bool has_scores = false;
+  bool adds_bos = false, adds_eos = false;  // if no file says whether
+  int64_t unk = -1, bos = -1, eos = -1;     // if no config names them
+};
+
 /// All of tokenizer.*. n_vocab: rows of the embedding; notes: a sentence each for what GGUF cannot
 /// say. Errors: bad_file, unsupported (a model, normalizer or pre-tokenizer, by name), not_found.
 void import_tokenizer(const TokenizerFiles& files, const HfConfig& config, int64_t n_vocab,
@@ -68,9 +75,15 @@ void import_tokenizer(const TokenizerFiles& files, const HfConfig& config, int64
 bool is_byte_level(JsonValue tokenizer) noexcept;
 void import_bpe(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
                 std::vector<std::string>& notes);
-void import_spm_model(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
-                      std::vector<std::string>& notes);
+ImportedModel import_spm_model(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header);
 void import_spm_json(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
                      std::vector<std::string>& notes);
+void import_wordpiece(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header);
+void import_unigram(const TokenizerFiles& files, ImportVocab& vocab, GgufHeader& header,
+                    std::vector<std::string>& notes);
+
+/// The keys of a Unigram model besides its vocabulary. chars_map: empty for none.
+void write_unigram(GgufHeader& header, bool space_prefix, bool remove_spaces,
+                   std::span<const std::byte> chars_map);
 
 }  // namespace nibble

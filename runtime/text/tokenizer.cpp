@@ -9,6 +9,8 @@
 #include "runtime/text/bpe.h"
 #include "runtime/text/pre_types.h"
 #include "runtime/text/spm.h"
+#include "runtime/text/unigram.h"
+#include "runtime/text/wordpiece.h"
 
 namespace nibble {
 namespace {
@@ -34,6 +36,14 @@ std::unique_ptr<Tokenizer> make_spm(const Metadata& meta, const CancelToken* can
   return std::make_unique<SpmTokenizer>(meta, cancel);
 }
 
+std::unique_ptr<Tokenizer> make_unigram(const Metadata& meta, const CancelToken* cancel) {
+  return std::make_unique<UnigramTokenizer>(meta, cancel);
+}
+
+std::unique_ptr<Tokenizer> make_wordpiece(const Metadata& meta, const CancelToken* cancel) {
+  return std::make_unique<WordPieceTokenizer>(meta, cancel);
+}
+
 struct Model {
   std::string_view name;  // tokenizer.ggml.model
   std::string_view what;
@@ -43,6 +53,8 @@ struct Model {
 constexpr Model kModels[] = {
     {"gpt2", "byte-level BPE", make_bpe},
     {"llama", "SentencePiece BPE", make_spm},
+    {"t5", "SentencePiece Unigram", make_unigram},
+    {"bert", "WordPiece", make_wordpiece},
 };
 
 }  // namespace

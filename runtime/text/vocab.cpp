@@ -99,18 +99,6 @@ std::vector<TokenType> read_types(const Metadata& meta, size_t n_vocab) {
   return types;
 }
 
-// -1 and its 32-bit pattern say "none"; writers use both.
-int32_t read_id(const Metadata& meta, std::string_view name, int32_t n_vocab) {
-  const std::string key = key_of(name);
-  const std::optional<int64_t> id = meta.get_int(key);
-  if (!id || *id == -1 || *id == std::numeric_limits<uint32_t>::max()) return -1;
-  if (*id < 0 || *id >= n_vocab) {
-    fail(ErrorCode::bad_file, "{}: metadata key {}: expected a token id below {}, got {}",
-         meta.file(), quoted(key), n_vocab, *id);
-  }
-  return static_cast<int32_t>(*id);
-}
-
 void check_byte_tokens(const Metadata& meta, const Vocab& vocab) {
   for (int32_t id = 0; id < vocab.size(); ++id) {
     if (vocab.type(id) != TokenType::byte || parse_byte_token(vocab.text(id))) continue;
@@ -122,7 +110,7 @@ void check_byte_tokens(const Metadata& meta, const Vocab& vocab) {
 void find_end_tokens(const Metadata& meta, Vocab& vocab) {
   std::vector<int32_t>& eog = vocab.eog;
   for (const std::string_view name : {"eot_token_id", "eom_token_id"}) {
-    eog.push_back(read_id(meta, name, vocab.size()));
+    eog.push_back(read_token_id(meta, name, vocab.size()));
   }
   eog.push_back(vocab.eos);
   bool returns = false, calls = false, flushes = false;
@@ -143,6 +131,17 @@ void find_end_tokens(const Metadata& meta, Vocab& vocab) {
 }
 
 }  // namespace
+
+int32_t read_token_id(const Metadata& meta, std::string_view name, int32_t n_vocab) {
+  const std::string key = key_of(name);
+  const std::optional<int64_t> id = meta.get_int(key);
+  if (!id || *id == -1 || *id == std::numeric_limits<uint32_t>::max()) return -1;
+  if (*id < 0 || *id >= n_vocab) {
+    fail(ErrorCode::bad_file, "{}: metadata key {}: expected a token id below {}, got {}",
+         meta.file(), quoted(key), n_vocab, *id);
+  }
+  return static_cast<int32_t>(*id);
+}
 
 void check_array_length(const Metadata& meta, const MetaValue& array, size_t n_vocab) {
   if (array.count == n_vocab) return;
@@ -179,9 +178,9 @@ Vocab read_vocab(const Metadata& meta, bool fold_spaces, const CancelToken* canc
   }
   vocab.table.build(texts, fold_spaces, cancel);
   check_byte_tokens(meta, vocab);
-  vocab.bos = read_id(meta, "bos_token_id", vocab.size());
-  vocab.eos = read_id(meta, "eos_token_id", vocab.size());
-  vocab.unk = read_id(meta, "unknown_token_id", vocab.size());
+  vocab.bos = read_token_id(meta, "bos_token_id", vocab.size());
+  vocab.eos = read_token_id(meta, "eos_token_id", vocab.size());
+  vocab.unk = read_token_id(meta, "unknown_token_id", vocab.size());
   vocab.add_bos = meta.get_bool(key_of("add_bos_token"));
   vocab.add_eos = meta.get_bool(key_of("add_eos_token"));
   find_end_tokens(meta, vocab);

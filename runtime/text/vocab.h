@@ -44,6 +44,10 @@ struct Vocab {
 /// that are not <0xHH>; cancelled.
 Vocab read_vocab(const Metadata& meta, bool fold_spaces, const CancelToken* cancel);
 
+/// tokenizer.ggml.NAME; -1 if the file says none: absent, -1, or -1 as 32 bits (writers use all).
+/// Error: bad_file for an id that is not below n_vocab.
+int32_t read_token_id(const Metadata& meta, std::string_view name, int32_t n_vocab);
+
 /// Error: bad_file if an array does not have one item a token.
 void check_array_length(const Metadata& meta, const MetaValue& array, size_t n_vocab);
 

@@ -51,6 +51,10 @@ class Input {
 test::ToyVocab make_vocab(Input& input) {
   const uint8_t kind = input.byte();
   test::ToyVocab vocab = (kind & 1) != 0 ? test::toy_spm() : test::toy_bpe();
+  if ((kind & 16) != 0) {
+    vocab = (kind & 1) != 0 ? test::toy_unigram((kind & 32) != 0) : test::toy_wordpiece();
+    if ((kind & 64) != 0) vocab.chars_map = input.item() + input.item() + input.item();
+  }
   if (vocab.model == "gpt2") vocab.pre = pre_types()[input.byte() % pre_types().size()].name;
   if ((kind & 2) != 0) {
     vocab.tokens.clear();
@@ -97,10 +101,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const auto spm_meta = test::toy_spm().metadata();
   static const auto bpe = Tokenizer::from_metadata(bpe_meta->get());
   static const auto spm = Tokenizer::from_metadata(spm_meta->get());
+  static const auto unigram_meta = test::toy_unigram(true).metadata();
+  static const auto wordpiece_meta = test::toy_wordpiece().metadata();
+  static const auto unigram = Tokenizer::from_metadata(unigram_meta->get());
+  static const auto wordpiece = Tokenizer::from_metadata(wordpiece_meta->get());
   const std::string_view all(reinterpret_cast<const char*>(data), size);
   check(*bpe, all, true);
   // SentencePiece writes U+2581 as a space and cannot tell them apart.
   check(*spm, all, all.find("\xE2\x96\x81") == std::string_view::npos);
+  check(*unigram, all, false);
+  check(*wordpiece, all, false);
   Input input(data, size);
   const test::ToyVocab vocab = make_vocab(input);
   const auto meta = vocab.metadata();

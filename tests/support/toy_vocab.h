@@ -74,6 +74,7 @@ class ToyMetadata {
 /// What a vocabulary consists of; tests change a field and look what happens.
 struct ToyVocab {
   std::string model, pre;
+  std::string chars_map;  // bytes of tokenizer.ggml.precompiled_charsmap; empty: no such key
   std::vector<std::string> tokens, merges;
   std::vector<float> scores;
   std::vector<int32_t> types;
@@ -87,6 +88,10 @@ struct ToyVocab {
     if (!merges.empty()) meta->add_texts("merges", merges);
     if (!scores.empty()) meta->add_numbers("scores", MetaType::f32, scores);
     if (!types.empty()) meta->add_numbers("token_type", MetaType::i32, types);
+    if (!chars_map.empty()) {
+      meta->add_numbers("precompiled_charsmap", MetaType::u8,
+                        std::vector<uint8_t>(chars_map.begin(), chars_map.end()));
+    }
     for (const auto& [key, id] : ids) meta->add_number(key, id);
     return meta;
   }
@@ -139,6 +144,42 @@ inline ToyVocab toy_spm() {
     vocab.add(text, 1, score--);
   }
   vocab.ids = {{"bos_token_id", 1}, {"eos_token_id", 2}, {"unknown_token_id", 0}};
+  return vocab;
+}
+
+/// Unigram: unknown, begin, end, a few pieces with scores; bytes: the 256 bytes too.
+inline ToyVocab toy_unigram(bool bytes = false) {
+  ToyVocab vocab;
+  vocab.model = "t5";
+  vocab.add("<unk>", 2);
+  vocab.add("<s>", 3);
+  vocab.add("</s>", 3);
+  float score = -1;
+  for (const char* text : {"\xE2\x96\x81", "a", "b", "c", "ab", "abc",
+                           "\xE2\x96\x81"
+                           "a",
+                           "bb", "A"}) {
+    vocab.add(text, 1, score);
+    score -= 0.75f;
+  }
+  for (int byte = 0; bytes && byte < 256; ++byte) {
+    constexpr const char* kHex = "0123456789ABCDEF";
+    vocab.add(std::string("<0x") + kHex[byte / 16] + kHex[byte % 16] + ">", 6);
+  }
+  vocab.ids = {{"bos_token_id", 1}, {"eos_token_id", 2}, {"unknown_token_id", 0}};
+  return vocab;
+}
+
+/// WordPiece: the roles, letters that start a word and letters inside one.
+inline ToyVocab toy_wordpiece() {
+  ToyVocab vocab;
+  vocab.model = "bert";
+  for (const char* text : {"[PAD]", "[UNK]", "[CLS]", "[SEP]"}) vocab.add(text, 3);
+  for (const char* text : {"a", "b", "ab", "!", "\xE4\xBD\xA0", "7"}) {
+    vocab.add(std::string("\xE2\x96\x81") + text);
+    vocab.add(text);
+  }
+  vocab.ids = {{"cls_token_id", 2}, {"seperator_token_id", 3}, {"unknown_token_id", 1}};
   return vocab;
 }
 

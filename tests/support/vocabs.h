@@ -18,10 +18,11 @@
 
 namespace nibble::test {
 
-/// The names of the byte-level BPE and of the SentencePiece vocabularies among them.
+/// The names of the byte-level BPE, of the SentencePiece and of the WordPiece vocabularies.
 inline const std::vector<std::string> kBpeVocabs = {
     "deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "llama-bpe", "mpt", "qwen2", "starcoder"};
 inline const std::vector<std::string> kSpmVocabs = {"llama-spm", "phi-3"};
+inline const std::vector<std::string> kWordPieceVocabs = {"bert-bge"};
 
 inline std::filesystem::path vocab_folder() {
   return std::filesystem::path(NIBBLE_SHARED_DIR) / "data" / "vocabs";

@@ -98,6 +98,36 @@ class Tokenize(ToolTest):
         self.assertEqual(spelled, data)
 
 
+    def test_many(self):
+        self.assertEqual(self.ok("tokenize", "-m", M, "-0", stdin=b"Hello world\0\0Hello"),
+                         b"19556 905\n\n19556\n")
+
+    def test_count(self):
+        counted = self.ok("tokenize", "-m", M, "--count", "Hello world").decode()
+        self.assertEqual(counted.split("\n"), [
+            "tokens            2", "of the context    0.0 % of 8192", "words             2",
+            "tokens per word   1.00", "bytes per token   5.50", ""])
+        priced = self.ok("tokenize", "-m", M, "--count", "--price", "500000", "1.5e6",
+                         "Hello world").decode()
+        self.assertTrue(priced.startswith(counted))
+        self.assertIn("cost as input     1.000000 at 500000 a million\n", priced)
+        self.assertIn("cost as output    3.000000 at 1.5e+06 a million\n", priced)
+
+    def test_chat(self):
+        messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi<|im_end|>"}]
+        path = self.path("c.json", json.dumps(messages).encode())
+        ids = self.ok("tokenize", "-m", M, "--ids", "--chat", path).split()
+        # The message's own <|im_end|> is text: the template's two are the only ones.
+        self.assertEqual(ids.count(b"2"), 2)
+        self.assertEqual(ids.count(b"1"), 3)  # <|im_start|>, also of the answer to come
+        counted = self.ok("tokenize", "-m", M, "--count", "--chat", path).decode()
+        self.assertTrue(counted.startswith(f"tokens            {len(ids)}\n"))
+        saved = self.path("s.json", json.dumps({"system": "Be brief.", "messages": messages[1:]}).encode())
+        self.assertEqual(self.ok("tokenize", "-m", M, "--ids", "--chat", saved).split(), ids)
+        for bad in [b"1", b"{}", b"[1]", b'[{"role": "user"}]']:
+            self.refused(1, "tokenize", "-m", M, "--chat", self.path("b.json", bad))
+
+
 class Inspect(ToolTest):
     def test_json(self):
         info = json.loads(self.ok("inspect", M, "--json"))

@@ -55,7 +55,7 @@ TEST_CASE("a model that SentencePiece wrote is read") {
   CHECK(model.eos == 2);
   CHECK(model.pad == -1);
   CHECK(model.normalizer == "identity");
-  CHECK_FALSE(model.maps_characters);
+  CHECK(model.chars_map.empty());
   CHECK(model.add_dummy_prefix);
   CHECK_FALSE(model.remove_extra_spaces);
   // The pieces come first, so most truncations cut one; a cut between fields leaves a shorter

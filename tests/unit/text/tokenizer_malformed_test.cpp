@@ -36,7 +36,7 @@ using Texts = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("building a tokenizer can be cancelled") {
-  for (const ToyVocab& vocab : {toy_bpe(), toy_spm()}) {
+  for (const ToyVocab& vocab : {toy_bpe(), toy_spm(), toy_unigram(), toy_wordpiece()}) {
     const auto meta = vocab.metadata();
     CancelToken cancel;
     CHECK_NOTHROW(Tokenizer::from_metadata(meta->get(), &cancel));
@@ -293,6 +293,59 @@ TEST_CASE("framing: as the file says, and no second BOS") {
   CHECK(tokenizer->decode(tokenizer->encode(" a b ", true, false), false) == " a b ");
   CHECK(tokenizer->decode(tokenizer->encode("a b", true, false), true) == "<s>a b</s>");
   CHECK(tokenizer->is_eog(2));
+}
+
+TEST_CASE("malformed: Unigram") {
+  ToyVocab vocab = toy_unigram();
+  vocab.scores.clear();
+  check_error(vocab, ErrorCode::bad_file, "scores");
+  vocab = toy_unigram();
+  vocab.scores[5] = std::numeric_limits<float>::quiet_NaN();
+  check_error(vocab, ErrorCode::bad_file, "score of token 5");
+  vocab = toy_unigram();
+  vocab.tokens[5] = std::string(2000, 'x');
+  check_error(vocab, ErrorCode::bad_file, "1024");
+  vocab = toy_unigram();
+  vocab.scores.pop_back();
+  check_error(vocab, ErrorCode::bad_file, "one a token");
+}
+
+TEST_CASE("Unigram: the path of the highest sum, unknown characters as one token") {
+  const auto meta = toy_unigram().metadata();
+  const auto tokenizer = Tokenizer::from_metadata(meta->get());
+  // _a (-5.5) b (-2.5) beats _ (-1) ab (-4); _ abc (-5.75) beats both with c (-3.25) behind.
+  CHECK(texts_of(*tokenizer, tokenizer->encode("ab", false, false)) == Texts{"\xE2\x96\x81", "ab"});
+  CHECK(texts_of(*tokenizer, tokenizer->encode("abc", false, false)) ==
+        Texts{"\xE2\x96\x81", "abc"});
+  CHECK(texts_of(*tokenizer, tokenizer->encode("axyb", false, false)) ==
+        Texts{"\xE2\x96\x81", "a", "<unk>", "b"});
+  CHECK(texts_of(*tokenizer, tokenizer->encode("<s>a", false, true)) ==
+        Texts{"<s>", "\xE2\x96\x81", "a"});
+  const auto bytes_meta = toy_unigram(true).metadata();
+  const auto bytes = Tokenizer::from_metadata(bytes_meta->get());
+  CHECK(texts_of(*bytes, bytes->encode("x", false, false)) == Texts{"\xE2\x96\x81", "<0x78>"});
+  CHECK(bytes->decode(bytes->encode("x\xC3\xA9y", false, false), false) == "x\xC3\xA9y");
+}
+
+TEST_CASE("WordPiece: the longest piece from the start, else the whole word is unknown") {
+  const auto meta = toy_wordpiece().metadata();
+  const auto tokenizer = Tokenizer::from_metadata(meta->get());
+  const std::string mark = "\xE2\x96\x81";
+  CHECK(texts_of(*tokenizer, tokenizer->encode("ABba", false, false)) ==
+        Texts{mark + "ab", "b", "a"});
+  CHECK(texts_of(*tokenizer, tokenizer->encode("a!\xE4\xBD\xA0"
+                                               "b \xC3\xA1",
+                                               false, false)) ==
+        Texts{mark + "a", mark + "!", mark + "\xE4\xBD\xA0", mark + "b", mark + "a"});
+  CHECK(texts_of(*tokenizer, tokenizer->encode("abx a", false, false)) ==
+        Texts{"[UNK]", mark + "a"});
+  CHECK(tokenizer->encode(std::string(100, 'a'), false, false).size() == 100);
+  CHECK(texts_of(*tokenizer, tokenizer->encode(std::string(101, 'a'), false, false)) ==
+        Texts{"[UNK]"});
+  // What is no UTF-8 is dropped, as the reference drops U+FFFD.
+  CHECK(texts_of(*tokenizer, tokenizer->encode("a\xFF"
+                                               "b",
+                                               false, false)) == Texts{mark + "ab"});
 }
 
 }  // namespace nibble::test

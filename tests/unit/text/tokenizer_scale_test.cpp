@@ -73,7 +73,7 @@ void print_times(const std::string& name, const Tokenizer& tokenizer) {
       const auto start = std::chrono::steady_clock::now();
       const auto ids = encode_on_small_stack(tokenizer, text);
       const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-      CHECK(tokenizer.decode(ids, false) == text);
+      if (tokenizer.model() != "bert") CHECK(tokenizer.decode(ids, false) == text);
       report += fmt::format("{:9.2f}", seconds.count());
     }
     rusage usage{};
@@ -92,6 +92,19 @@ TEST_CASE("long texts of one kind: toy vocabularies") {
   }
 }
 
+// Kinds that do not give every byte back: that they end in time is the test.
+TEST_CASE("long texts of one kind: toy vocabularies of Unigram and WordPiece") {
+  for (const ToyVocab& vocab : {toy_unigram(), toy_unigram(true), toy_wordpiece()}) {
+    const auto meta = vocab.metadata();
+    const auto tokenizer = Tokenizer::from_metadata(meta->get());
+    for (const Run& run : runs()) {
+      CAPTURE(vocab.model, run.what);
+      const std::string text = repeated(run, size_t{1} << 20);
+      CHECK(encode_on_small_stack(*tokenizer, text).size() <= 3 * text.size() + 3);
+    }
+  }
+}
+
 TEST_CASE("long texts of one kind: real vocabularies") {
   for (const std::string name : {"llama-bpe", "gpt-2", "llama-spm"}) {
     NIBBLE_VOCAB_OR_CONTINUE(vocab, name);
@@ -100,7 +113,7 @@ TEST_CASE("long texts of one kind: real vocabularies") {
 }
 
 TEST_CASE("long texts of one kind: 64 MiB, with the time each takes", "[slow][scale]") {
-  for (const std::string name : {"llama-bpe", "gpt-2", "llama-spm"}) {
+  for (const std::string name : {"llama-bpe", "gpt-2", "llama-spm", "bert-bge"}) {
     NIBBLE_VOCAB_OR_CONTINUE(vocab, name);
     print_times(name, *vocab.tokenizer);
   }

@@ -79,7 +79,9 @@ std::string random_bytes(std::mt19937_64& random, const std::string& bytes) {
 }  // namespace
 
 TEST_CASE("vocabularies: ids equal the expected ones") {
-  for (const std::string& name : all_vocabs()) {
+  std::vector<std::string> names = all_vocabs();
+  names.insert(names.end(), kWordPieceVocabs.begin(), kWordPieceVocabs.end());
+  for (const std::string& name : names) {
     NIBBLE_VOCAB_OR_CONTINUE(vocab, name);
     const std::vector<VocabCase> cases = vocab_cases(name);
     REQUIRE(cases.size() >= 40);

@@ -6,7 +6,7 @@
 #include <nibble.h>
 #include <stdio.h>
 
-static int print_text(const nibble_event *event, void *user) {
+static int print_text(const nibble_event* event, void* user) {
   (void)user;
   if (event->kind == NIBBLE_EVENT_TEXT) {
     fwrite(event->text, 1, event->text_size, stdout);
@@ -15,10 +15,10 @@ static int print_text(const nibble_event *event, void *user) {
   return 0; /* go on */
 }
 
-int main(int argc, char **argv) {
-  nibble_env *env = NULL;
-  nibble_model *model = NULL;
-  nibble_session *session = NULL;
+int main(int argc, char** argv) {
+  nibble_env* env = NULL;
+  nibble_model* model = NULL;
+  nibble_session* session = NULL;
   nibble_error error = NIBBLE_ERROR_INIT;
   if (argc != 3) {
     fprintf(stderr, "usage: hello MODEL QUESTION\n");

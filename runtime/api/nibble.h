@@ -1,33 +1,41 @@
 /* nibble in a program: open a quantized language model, chat with it, free it.
  *
- *   nibble_env *env;                                      // what all below share
+ *   nibble_env *env;
  *   nibble_model *model;
  *   nibble_session *session;
  *   nibble_error error = NIBBLE_ERROR_INIT;
  *   const nibble_message question[] = {{"user", "Why is the sky blue?"}};
- *   if (nibble_env_create(NULL, &env, &error) || nibble_model_open(env, path, NULL, NULL, &model,
- * &error) || nibble_session_create(model, NULL, &session, &error) || nibble_chat(session, question,
- * 1, print_text, NULL, NULL, &error)) fprintf(stderr, "%s\n", error.message);
+ *   if (nibble_env_create(NULL, &env, &error) ||
+ *       nibble_model_open(env, path, NULL, NULL, &model, &error) ||
+ *       nibble_session_create(model, NULL, &session, &error) ||
+ *       nibble_chat(session, question, 1, print_text, NULL, NULL, &error))
+ *     fprintf(stderr, "%s\n", error.message);
  *
  * Rules that hold for every function:
  *
- * Errors     A function that can fail gives 0 (NIBBLE_OK) or one of the negative nibble_status, and
- *            fills in the nibble_error that it was given (which may be NULL). It never ends the
- *            process, throws, prints, reads the environment or changes the locale.
- * Handles    nibble_env, _cancel, _model and _session are handles, not addresses: NULL, a freed one
- * or one of another kind is NIBBLE_BAD_HANDLE. Objects may be freed in any order; what others still
- * need stays until they are freed. After fork(), handles are NIBBLE_FORKED in the child, which may
- * create an environment of its own; the parent goes on. Threads    Every function may be called
- * from any thread. A session does one thing at a time: while a call uses it, others get
- * NIBBLE_BUSY, also from within its callback; only nibble_session_cancel and nibble_session_free
- * act at once. Environments and models may be used by any number of threads at the same time.
- * Callbacks come from the calling thread. Text       UTF-8, in and out; paths too. What is given as
- * `const char *` ends with a zero byte, unless a size stands beside it. Nothing that is passed in
- * is kept after the call. Options    Names and values are the command's: {"ctx-size", "4096"} is
- * --ctx-size 4096. Tables of options end with a row of NULLs; NULL stands for an empty table. An
- * unknown name or a value out of range is NIBBLE_BAD_ARGUMENT, and the message names it. Growth
- * Structs begin with their size, set by the caller (the *_INIT macros do), so that later versions
- * can add members at the end.
+ * Errors. A function that can fail gives 0 (NIBBLE_OK) or one of the negative nibble_status, and
+ * fills in the nibble_error that it was given (which may be NULL). It never ends the process,
+ * throws, prints, reads the environment or changes the locale.
+ *
+ * Handles. nibble_env, nibble_cancel, nibble_model and nibble_session are handles, not addresses:
+ * NULL, a freed one or one of another kind is NIBBLE_BAD_HANDLE. Objects may be freed in any order;
+ * what others still need stays until they are freed. After fork(), handles are NIBBLE_FORKED in the
+ * child, which may create an environment of its own; the parent goes on.
+ *
+ * Threads. Every function may be called from any thread. A session does one thing at a time: while
+ * a call uses it, others get NIBBLE_BUSY, also from within its callback; only nibble_session_cancel
+ * and nibble_session_free act at once. Environments and models may be used by any number of threads
+ * at the same time. Callbacks come from the calling thread.
+ *
+ * Text. UTF-8, in and out; paths too. What is given as `const char *` ends with a zero byte, unless
+ * a size stands beside it. Nothing that is passed in is kept after the call.
+ *
+ * Options. Names and values are the command's: {"ctx-size", "4096"} is --ctx-size 4096. Tables of
+ * options end with a row of NULLs; NULL stands for an empty table. An unknown name or a value out
+ * of range is NIBBLE_BAD_ARGUMENT, and the message names it.
+ *
+ * Growth. Structs begin with their size, set by the caller (the *_INIT macros do), so that later
+ * versions can add members at the end.
  */
 #ifndef NIBBLE_H
 #define NIBBLE_H
@@ -214,8 +222,8 @@ NIBBLE_API nibble_status nibble_quantize(nibble_env* env, const char* in, const 
                                          const char* type, const nibble_option* options,
                                          const nibble_job* job, nibble_error* error);
 /* Writes a GGUF file from a Hugging Face folder, a safetensors file or a llama2.c checkpoint, or
- * the other way round, by what the names say. Options: type, allow-requantize, tokenizer, threads.
- */
+ * safetensors from a GGUF file, by what `in` is. Options: type, allow-requantize, tokenizer,
+ * threads. */
 NIBBLE_API nibble_status nibble_convert(nibble_env* env, const char* in, const char* out,
                                         const nibble_option* options, const nibble_job* job,
                                         nibble_error* error);

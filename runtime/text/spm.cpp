@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "formats/tensor_file.h"
+#include "runtime/text/sentencepiece_text.h"
 #include "runtime/text/utf8.h"
 
 namespace nibble {
@@ -190,48 +191,14 @@ void SpmTokenizer::emit_character(std::string_view text, std::vector<int32_t>& o
   }
 }
 
-void SpmTokenizer::append_piece(std::string& to, int32_t id, bool special) const {
-  const std::string_view text = vocab_.text(id);
-  switch (vocab_.type(id)) {
-    case TokenType::control:
-    case TokenType::unknown:
-      if (special) to += text;
-      break;
-    case TokenType::user_defined:
-      to += text;
-      break;
-    case TokenType::byte:
-      to += static_cast<char>(*parse_byte_token(text));
-      break;
-    default: {
-      std::string folded;
-      fold_spaces(text, folded);
-      to += folded;
-    }
-  }
-}
-
 std::string SpmTokenizer::piece(int32_t id, bool special) const {
   std::string out;
-  append_piece(out, id, special);
+  append_sentencepiece(vocab_, id, special, out);
   return out;
 }
 
 std::string SpmTokenizer::decode(std::span<const int32_t> ids, bool special) const {
-  std::string out;
-  bool at_start = add_space_prefix_;  // of a text that encode() put a space before
-  for (const int32_t id : ids) {
-    const TokenType type = vocab_.type(id);
-    const size_t begin = out.size();
-    append_piece(out, id, special);
-    if (type == TokenType::user_defined || vocab_.is_hidden(id)) {
-      at_start = add_space_prefix_;
-    } else {
-      if (at_start && out.size() > begin && out[begin] == ' ') out.erase(begin, 1);
-      at_start = false;
-    }
-  }
-  return out;
+  return decode_sentencepiece(vocab_, ids, special, add_space_prefix_);
 }
 
 }  // namespace nibble

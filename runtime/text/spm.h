@@ -45,7 +45,6 @@ class SpmTokenizer final : public Tokenizer {
   void emit(std::string_view text, int32_t id, std::vector<int32_t>& out) const;
   void emit_character(std::string_view text, std::vector<int32_t>& out) const;
   int32_t find_mergeable(std::string_view text) const noexcept;
-  void append_piece(std::string& to, int32_t id, bool special) const;
 
   Vocab vocab_;
   SpecialTokens specials_;

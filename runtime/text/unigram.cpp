@@ -7,6 +7,7 @@
 
 #include "formats/io/error.h"
 #include "formats/tensor_file.h"
+#include "runtime/text/sentencepiece_text.h"
 #include "runtime/text/utf8.h"
 
 namespace nibble {
@@ -233,41 +234,14 @@ void UnigramTokenizer::emit_unknown(std::string_view text, bool again,
   }
 }
 
-void UnigramTokenizer::append_piece(std::string& to, int32_t id, bool special) const {
-  const std::string_view text = vocab_.text(id);
-  if (vocab_.is_hidden(id)) {
-    if (special) to += text;
-  } else if (vocab_.type(id) == TokenType::byte) {
-    to += static_cast<char>(*parse_byte_token(text));
-  } else if (vocab_.type(id) == TokenType::user_defined) {
-    to += text;
-  } else {
-    std::string folded;
-    fold_spaces(text, folded);
-    to += folded;
-  }
-}
-
 std::string UnigramTokenizer::piece(int32_t id, bool special) const {
   std::string out;
-  append_piece(out, id, special);
+  append_sentencepiece(vocab_, id, special, out);
   return out;
 }
 
 std::string UnigramTokenizer::decode(std::span<const int32_t> ids, bool special) const {
-  std::string out;
-  bool at_start = add_space_prefix_;  // of a text that encode() put a space before
-  for (const int32_t id : ids) {
-    const size_t begin = out.size();
-    append_piece(out, id, special);
-    if (vocab_.type(id) == TokenType::user_defined || vocab_.is_hidden(id)) {
-      at_start = add_space_prefix_;
-    } else {
-      if (at_start && out.size() > begin && out[begin] == ' ') out.erase(begin, 1);
-      at_start = false;
-    }
-  }
-  return out;
+  return decode_sentencepiece(vocab_, ids, special, add_space_prefix_);
 }
 
 }  // namespace nibble

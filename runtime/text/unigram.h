@@ -44,7 +44,6 @@ class UnigramTokenizer final : public Tokenizer {
   void normalize(std::string_view text, std::string& to) const;
   void encode_text(std::string_view text, Scratch& scratch, std::vector<int32_t>& out) const;
   void emit_unknown(std::string_view text, bool again, std::vector<int32_t>& out) const;
-  void append_piece(std::string& to, int32_t id, bool special) const;
 
   Vocab vocab_;
   SpecialTokens specials_;

@@ -65,8 +65,8 @@ project/build/with_shared
 project/build/with_static
 
 # ---- the Debian package ----
-if ! command -v dpkg-shlibdeps >/dev/null; then
-  echo 'SKIPPED: no Debian package made: dpkg-dev is not installed'
+if ! command -v dpkg-shlibdeps >/dev/null || ! command -v file >/dev/null; then
+  echo 'SKIPPED: no Debian package made: dpkg-dev or file is not installed'
   exit 0
 fi
 cpack -G DEB --config "$build/CPackConfig.cmake" -B "$work/deb" >log 2>&1 || fail "$(cat log)"

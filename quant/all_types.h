@@ -14,6 +14,7 @@
 #include "quant/block/f32.h"
 #include "quant/block/iq4_nl.h"
 #include "quant/block/iq4_xs.h"
+#include "quant/block/mxfp4.h"
 #include "quant/block/nf4.h"
 #include "quant/block/q2_k.h"
 #include "quant/block/q3_k.h"
@@ -36,7 +37,7 @@ struct TypeList {
 using AllTypes =
     TypeList<block::F32, block::F16, block::BF16, block::Q4_0, block::Q4_1, block::Q5_0,
              block::Q5_1, block::Q8_0, block::Q2_K, block::Q3_K, block::Q4_K, block::Q5_K,
-             block::Q6_K, block::IQ4_NL, block::IQ4_XS, block::NF4>;
+             block::Q6_K, block::IQ4_NL, block::IQ4_XS, block::MXFP4, block::NF4>;
 
 /// Calls f.operator()<Block>() for each type of the list, in order.
 template <typename... Blocks, typename F>

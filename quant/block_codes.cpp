@@ -14,6 +14,7 @@ constexpr std::array<float, 16> floats_of(const Table& table) {
   return out;
 }
 constexpr std::array<float, 16> kIQ4Floats = floats_of(block::kIQ4Values);
+constexpr std::array<float, 16> kMXFP4Floats = floats_of(block::kMXFP4Values);
 constexpr std::array<float, 16> kNF4Floats = floats_of(block::kNF4Levels);
 
 constexpr CodeLevels up_to(int most) {
@@ -46,6 +47,8 @@ template <>
 constexpr CodeLevels kLevels<block::IQ4_NL> = {0, 15, kIQ4Floats.data(), 8};
 template <>
 constexpr CodeLevels kLevels<block::IQ4_XS> = {0, 15, kIQ4Floats.data(), 8};
+template <>
+constexpr CodeLevels kLevels<block::MXFP4> = {0, 15, kMXFP4Floats.data(), 1, true};
 template <>
 constexpr CodeLevels kLevels<block::NF4> = {0, 15, kNF4Floats.data(), 15};
 
@@ -148,11 +151,13 @@ void set_block_codes(DType type, void* block, const int8_t* codes) noexcept {
 int nearest_code_to(const CodeLevels& levels, float base, float unit, float x) noexcept {
   const float at = (x - base) * block::inverse_scale(unit);
   if (levels.table == nullptr) return block::nearest_code(at, levels.least, levels.most);
+  const int most = levels.mirrored ? levels.most / 2 : levels.most;
+  const float size = levels.mirrored ? block::magnitude(at) : at;
   int code = 0;
-  for (int k = 0; k < levels.most; ++k) {
-    code += at > (levels.table[k] + levels.table[k + 1]) * 0.5f ? 1 : 0;
+  for (int k = 0; k < most; ++k) {
+    code += size > (levels.table[k] + levels.table[k + 1]) * 0.5f ? 1 : 0;
   }
-  return code;
+  return levels.mirrored && at < 0.0f ? code + most + 1 : code;
 }
 
 }  // namespace nibble

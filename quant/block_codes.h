@@ -16,6 +16,7 @@ struct CodeLevels {
   int most = 0;
   const float* table = nullptr;  // [most + 1], ascending; nullptr: a code's value is the code
   int unit_code = 1;             // whose value gives the unit its best precision
+  bool mirrored = false;         // the table's second half is the first, negated
   float value(int code) const noexcept {
     return table != nullptr ? table[code] : static_cast<float>(code);
   }

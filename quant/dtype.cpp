@@ -56,6 +56,8 @@ struct ForeignType {
   const char* advice;
 };
 
+// One row a type; clang-format would lay them out in columns when their number divides.
+// clang-format off
 constexpr ForeignType kForeign[] = {
     {4, "Q4_2", kWithdrawn},
     {5, "Q4_3", kWithdrawn},
@@ -81,7 +83,6 @@ constexpr ForeignType kForeign[] = {
     {36, "IQ4_NL_4_4", kBitNet},
     {37, "IQ4_NL_4_8", kRepacked},
     {38, "IQ4_NL_8_8", kRepacked},
-    {39, "MXFP4", kFourBit},
     {40, "NVFP4", kFourBit},
     {41, "Q1_0", kLowBit},
     {42, "Q2_0", kLowBit},
@@ -134,6 +135,7 @@ constexpr ForeignType kForeign[] = {
     {398, "Q8_KV_R8", kIk},
     {399, "Q8_K_R8", kIk},
 };
+// clang-format on
 
 const ForeignType* find_foreign(uint32_t id) {
   for (const ForeignType& t : kForeign) {

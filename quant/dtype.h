@@ -21,6 +21,7 @@ enum class DType : uint32_t {
   IQ4_NL = 20,
   IQ4_XS = 23,
   BF16 = 30,
+  MXFP4 = 39,
   NF4 = 0x4E428400,  // nibble's own ids: docs/format.md
 };
 

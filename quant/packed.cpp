@@ -155,11 +155,16 @@ struct CodePlanes {
 
 // The factors of row r in unit u.
 template <class Block>
-void put_factors(const Block& b, const PackedLayout& l, int64_t group, int64_t u, int64_t r,
-                 uint8_t* packed) {
+void put_factors(const Block& b, [[maybe_unused]] bool padding, const PackedLayout& l,
+                 int64_t group, int64_t u, int64_t r, uint8_t* packed) {
   constexpr PackRecipe kRecipe = kRecipeOf<Block>;
   const int64_t half = (group * l.units + u) * 32 + 2 * r;
-  std::memcpy(packed + l.d + half, &b.d, 2);
+  if constexpr (requires { b.e; }) {
+    const uint16_t scale = padding ? uint16_t{0} : block::mxfp4_scale_bits(b.e);
+    std::memcpy(packed + l.d + half, &scale, 2);
+  } else {
+    std::memcpy(packed + l.d + half, &b.d, 2);
+  }
   if constexpr (requires { b.m; }) std::memcpy(packed + l.m + half, &b.m, 2);
   if constexpr (requires { b.dmin; }) std::memcpy(packed + l.m + half, &b.dmin, 2);
   if constexpr (kRecipe.scales != 0) {
@@ -180,7 +185,13 @@ void take_factors(Block& b, const PackedLayout& l, int64_t group, int64_t u, int
                   const uint8_t* packed) {
   constexpr PackRecipe kRecipe = kRecipeOf<Block>;
   const int64_t half = (group * l.units + u) * 32 + 2 * r;
-  std::memcpy(&b.d, packed + l.d + half, 2);
+  if constexpr (requires { b.e; }) {
+    uint16_t scale;
+    std::memcpy(&scale, packed + l.d + half, 2);
+    b.e = block::mxfp4_exponent(scale);
+  } else {
+    std::memcpy(&b.d, packed + l.d + half, 2);
+  }
   if constexpr (requires { b.m; }) std::memcpy(&b.m, packed + l.m + half, 2);
   if constexpr (requires { b.dmin; }) std::memcpy(&b.dmin, packed + l.m + half, 2);
   if constexpr (kRecipe.scales != 0) {
@@ -207,7 +218,7 @@ void pack_blocks(const UnpackedRows& from, const PackedLayout& to, int64_t group
       const auto* row = static_cast<const uint8_t*>(from.data) + r * from.row_bytes;
       const Block& b =
           r < from.rows ? reinterpret_cast<const Block*>(row)[from.block / kSubs + u] : kZero;
-      put_factors(b, to, group, u, r, packed);
+      put_factors(b, r >= from.rows, to, group, u, r, packed);
       for (int64_t g = 0; g < kSubs; ++g) {
         Words w = {};
         Packing<Block>::get(b, static_cast<int>(g), w);

@@ -16,11 +16,13 @@
 // A code's bits are the nibble, then the pair, then the bit, from the lowest up, as far as the type
 // has them. The factors are the type's own numbers, half precision as in the file:
 //
-//   d, m        half [16]     per block of the type: 32, 64 or 256 columns
+//   d, m        half [16]     per block of the type: 32, 64 or 256 columns; MXFP4's d is a
+//                             bfloat16, which has the exponents of the file's scales
 //   scale, min  int8 [n][16]  per 32 columns, n = 1 or 2 (groups of 32 or of 16 columns)
 //
-// Q3_K's and IQ4_XS's scales have their offset of 32 subtracted; IQ4_NL's, IQ4_XS's and NF4's codes
-// are indices of the code book. Nothing is rounded: unpack_group() gives back the file's bytes.
+// Q3_K's and IQ4_XS's scales have their offset of 32 subtracted; IQ4_NL's, IQ4_XS's, NF4's and
+// MXFP4's codes are indices of the code book. Nothing is rounded: unpack_group() gives back the
+// file's bytes.
 //
 // Ordered planes are a second form, of Q8_0 only and meant for an output head. Of code + 128 the
 // nibble has bits 6-3 and the bit bit 7: together the upper five bits; the pair has bits 1-0 and
@@ -63,6 +65,7 @@ static constexpr PackRecipe recipe_of(DType type, PackForm form = PackForm::plai
   switch (type) {
     case DType::Q4_0:
     case DType::IQ4_NL:
+    case DType::MXFP4:
       return {.nibble = true};
     case DType::NF4:
       return {.nibble = true, .factor_cols = 64};

@@ -123,6 +123,12 @@ struct Packing<block::IQ4_NL> {
 };
 
 template <>
+struct Packing<block::MXFP4> {
+  static void get(const block::MXFP4& b, int, Words& w) { get_nibbles(b.qs, w); }
+  static void set(block::MXFP4& b, int, const Words& w) { set_nibbles(b.qs, w); }
+};
+
+template <>
 struct Packing<block::NF4> {
   static void get(const block::NF4& b, int g, Words& w) { get_nibbles(b.qs + 16 * g, w); }
   static void set(block::NF4& b, int g, const Words& w) { set_nibbles(b.qs + 16 * g, w); }

@@ -1,9 +1,9 @@
 #pragma once
 // Encoding with a search: the scales (and minima) for which a row's blocks lose least, where
 // quantize_row (codec.h) takes them from the largest weights alone. What is made smaller is the sum
-// of importance * (|x| + mean |x| of the group) * (x - decoded)^2 over each block; a group is the
-// weights that share a scale. Why large weights count more is in
-// docs/decisions/0021-encoder-search.md.
+// of importance * (x - decoded)^2 over each block. Without importances large weights count more:
+// |x| + 3 * mean |x| of the weights that share a scale (Q4_0: once the mean, Q5_0: 30 times). Why
+// is in docs/decisions/0073-what-a-weight-counts.md.
 #include <cstdint>
 
 #include "quant/dtype.h"
@@ -11,7 +11,7 @@
 namespace nibble {
 
 /// Encodes a row with the best scales found. x [cols], finite; importance [cols], finite and >= 0,
-/// or nullptr: every weight counts the same; out: row_bytes(type, cols) bytes, at any alignment.
+/// or nullptr: none is known; out: row_bytes(type, cols) bytes, at any alignment.
 /// Never a larger weighted error than quantize_row, up to float rounding. For a type that has
 /// nothing to search (F32, F16, BF16) the same bytes as quantize_row.
 /// Preconditions: cols is a multiple of the block length, can_quantize(type).

@@ -1,7 +1,7 @@
 #pragma once
 // Dot products of codes and int8 inputs with AMX for 16 tokens at once; fewer are left to AVX-512.
+#include "quant/kernels/groups_avx512.h"
 #include "quant/kernels/tile_amx.h"
-#include "quant/kernels/wide_avx512.h"
 
 namespace nibble {
 namespace {

@@ -146,6 +146,7 @@ struct vi {
 using wf = f4;
 using wi = i4;
 inline constexpr int64_t kWide = 4;
+using Groups = vf;  // what search.inl fits side by side
 
 [[gnu::always_inline]] inline wi wide_load(const void* p) {
   return load16(p);
@@ -170,6 +171,9 @@ template <int kBy>
 }
 [[gnu::always_inline]] inline wf wide_halves(const void* p) {
   return load_f16x4(p);
+}
+[[gnu::always_inline]] inline wf wide_bf16s(const void* p) {
+  return load_bf16x4(p);
 }
 [[gnu::always_inline]] inline wi wide_widen(const int8_t* p) {
   return widen8x4(p);

@@ -1,6 +1,6 @@
 // AVX-512 F, BW, DQ, VL and VNNI. Exports kernels_avx512 and nothing else.
 // clang-format off
-#include "quant/kernels/wide_avx512.h"  // first: the primitives
+#include "quant/kernels/groups_avx512.h"  // first: the primitives
 #include "quant/kernels/kernels.inl"
 // clang-format on
 

@@ -291,6 +291,8 @@ void matmul(const MatmulArgs& a) noexcept {
       return matmul_quantized<FormatIQ4_NL, By>(a);
     case DType::IQ4_XS:
       return matmul_quantized<FormatIQ4_XS, By>(a);
+    case DType::MXFP4:
+      return matmul_quantized<FormatMXFP4, By>(a);
     case DType::NF4:
       return matmul_quantized<FormatNF4, By>(a);
   }

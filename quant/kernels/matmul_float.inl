@@ -1,6 +1,7 @@
 #pragma once
 // Products of float weights: 8 lanes along the columns, added at the end in a fixed tree. The
 // weights are read row by row as they lie in the file.
+#include "quant/all_types.h"
 #include "quant/kernels/act.inl"
 #include "quant/kernels/tables.h"
 
@@ -39,11 +40,34 @@ inline void widen(const uint8_t* p, int64_t n, float* out) {
   std::memcpy(out + i, last, static_cast<size_t>(n - i) * sizeof(float));
 }
 
+// Blocks as floats: to_float(), compiled for this instruction set.
+template <class Block>
+inline void widen_block(const Block* __restrict block, float* __restrict out) {
+  to_float(*block, out);
+}
+template <class Block>
+inline void widen_blocks(const uint8_t* p, int64_t n, float* out) {
+  // In place where that is aligned: a copy that was just stored is slow to load in other pieces.
+  if (reinterpret_cast<uintptr_t>(p) % alignof(Block) == 0) {
+    const auto* blocks = reinterpret_cast<const Block*>(p);
+    for (int64_t i = 0; i < n; ++i) widen_block(blocks + i, out + i * Block::kLength);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    Block block;
+    std::memcpy(&block, p + i * static_cast<int64_t>(sizeof(Block)), sizeof(Block));
+    to_float(block, out + i * Block::kLength);
+  }
+}
+
 void dequantize_row(const Matrix& w, int64_t r, float* out) noexcept {
-  const auto* row = static_cast<const uint8_t*>(w.data) + r * w.cols * FloatF16::kBytes;
+  if (w.packed) return dequantize_matrix_row(w, r, out);
+  const auto* row = static_cast<const uint8_t*>(w.data) + r * row_bytes(w.type, w.cols);
   if (w.type == DType::F16) return widen<FloatF16>(row, w.cols, out);
   if (w.type == DType::BF16) return widen<FloatBF16>(row, w.cols, out);
-  dequantize_matrix_row(w, r, out);
+  for_each_type(AllTypes{}, [&]<class Block>() {
+    if (Block::kType == w.type) widen_blocks<Block>(row, w.cols / Block::kLength, out);
+  });
 }
 
 // out[t][r] for R rows x T tokens, R * T = 8. Rows past the last repeat it.

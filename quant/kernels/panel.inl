@@ -175,6 +175,14 @@ struct FormatIQ4_NL : Defaults {
   }
 };
 
+struct FormatMXFP4 : Defaults {
+  static constexpr DType kType = DType::MXFP4;
+  static void codes(const GroupPlanes& p, int64_t b, int64_t row, Codes& w) {
+    nibble_codes(p, b, row, w);
+    for (wi& x : w) x = simd::wide_look_up16(block::kMXFP4Values, x);
+  }
+};
+
 // Levels rounded to int8. Not exact: each is off by less than half a unit, see block/nf4.h.
 struct FormatNF4 : Defaults {
   static constexpr DType kType = DType::NF4;
@@ -289,7 +297,11 @@ template <class F>
 inline BlockFactors block_factors(const GroupPlanes& p, int64_t b, int64_t row) {
   BlockFactors f;
   const int64_t unit = b / F::kUnitBlocks;
-  f.d = half_factors(p.d, unit, row);
+  if constexpr (F::kType == DType::MXFP4) {
+    f.d = simd::wide_bf16s(p.d + (unit * 16 + row) * 2);
+  } else {
+    f.d = half_factors(p.d, unit, row);
+  }
   if constexpr (F::kType == DType::NF4) {
     f.d = simd::wide_mul(f.d, simd::wide_broadcast(1.0f / block::kNF4Unit));
   }

@@ -26,7 +26,7 @@ void decode(const Matrix& w, int64_t r, int64_t col, int64_t n, float* out) {
     return dequantize_packed(w.type, layout, w.data, r, col, n, out);
   }
   const auto* row = static_cast<const uint8_t*>(w.data) + r * row_bytes(w.type, w.cols);
-  dequantize_row(w.type, row + row_bytes(w.type, col), n, out);
+  nibble::dequantize_row(w.type, row + row_bytes(w.type, col), n, out);
 }
 
 ActLayout act_layout(DType) noexcept {

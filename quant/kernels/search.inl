@@ -2,9 +2,9 @@
 // The scales for which blocks of weights lose least: search_row of quant/search.h, for types whose
 // blocks have scales of their own. search_super.inl does those in blocks of 256.
 //
-// Eight groups of weights are fitted side by side, one a lane: no sum ever crosses lanes, and only
-// operations that IEEE 754 defines are used, none of them fused, so that every instruction set
-// writes the same bytes.
+// Groups of weights are fitted side by side, one a lane of a vector V: no sum ever crosses lanes,
+// and only operations that IEEE 754 defines are used, none of them fused, so that every instruction
+// set writes the same bytes.
 //
 // A group's error as a function of its scale has many minima, because every code may change. So
 // scales are tried that put the largest weight at various codes; for the codes of each the best
@@ -16,54 +16,84 @@
 
 namespace nibble {
 namespace {
+namespace simd {
 
-using simd::vf;
-using simd::vi;
-static_assert(simd::kLanes == 8);
+// What depends on V and is no overload. simd::Groups, the widest V of the instruction set, may be
+// another vector (groups_avx512.h); every V gives the same bytes.
+template <class V>
+struct Lanes;
+template <>
+struct Lanes<vf> {
+  static constexpr int64_t kCount = kLanes;
+  static vf load(const float* p) { return simd::load(p); }
+  static vf load_f16(const void* p) { return simd::load_f16(p); }
+  static vf all(float x) { return broadcast(x); }
+};
+static_assert(kLanes == 8);
 
-constexpr int64_t kGroups = simd::kLanes;  // fitted side by side
+}  // namespace simd
+
+template <class V>
+constexpr int64_t kGroups = simd::Lanes<V>::kCount;  // fitted side by side
 // Beyond what any type can hold: 65504 * 128 * 32. Larger weights are taken for this.
 constexpr float kLargestWeight = 0x1p28f;
 // What a weight counts at least, as a share of the row's largest, so that sums are never zero.
 constexpr float kLeastImportance = 1e-9f;
 constexpr float kLargestFactor = 65504.0f;
 
-inline vf all(float x) {
-  return simd::broadcast(x);
+template <class V>
+inline V all(float x) {
+  return simd::Lanes<V>::all(x);
 }
-inline vf negated(vf x) {
-  return simd::zero() - x;
+template <class V>
+inline V zero() {
+  return all<V>(0.0f);
 }
-inline vf size_of(vf x) {
-  return simd::max(x, negated(x));
+template <class V>
+inline V load(const float* p) {
+  return simd::Lanes<V>::load(p);
 }
-inline vf clamped(vf x, float least, float most) {
-  return simd::min(simd::max(x, all(least)), all(most));
+template <class V>
+inline V negated(V x) {
+  return zero<V>() - x;
+}
+template <class V>
+inline V size_of(V x) {
+  const V all_but_sign = all<V>(block::float_from_bits(0x7fffffff));
+  return simd::as_float(simd::bit_and(simd::as_int(x), simd::as_int(all_but_sign)));
+}
+template <class V>
+inline V clamped(V x, float least, float most) {
+  return simd::min(simd::max(x, all<V>(least)), all<V>(most));
 }
 // To the nearest integer, ties to even: adding 1.5 * 2^23 leaves no room for a fraction.
 constexpr float kNoFraction = 0x1.8p23f;
-inline vf rounded(vf x) {
-  return (x + all(kNoFraction)) - all(kNoFraction);
+template <class V>
+inline V rounded(V x) {
+  return (x + all<V>(kNoFraction)) - all<V>(kNoFraction);
 }
 // a / b, 0 where b is not above 0.
-inline vf quotient(vf a, vf b) {
-  return simd::if_less(simd::zero(), b, a / b, simd::zero());
+template <class V>
+inline V quotient(V a, V b) {
+  return simd::if_less(zero<V>(), b, a / b, zero<V>());
 }
 // 1 / d, 0 where d is 0.
-inline vf inverse_of(vf d) {
-  return simd::if_less(simd::zero(), size_of(d), all(1.0f) / d, simd::zero());
+template <class V>
+inline V inverse_of(V d) {
+  return simd::if_less(zero<V>(), size_of(d), all<V>(1.0f) / d, zero<V>());
 }
 // d as it is stored, and its bits.
-inline vf to_half(vf d, uint16_t* bits) {
+template <class V>
+inline V to_half(V d, uint16_t* bits) {
   simd::store_f16(bits, clamped(d, -kLargestFactor, kLargestFactor));
-  return simd::load_f16(bits);
+  return simd::Lanes<V>::load_f16(bits);
 }
 
-// kN weights of 8 groups, and what each counts: [weight][group].
-template <int kN>
+// kN weights of the groups, and what each counts: [weight][group].
+template <class V, int kN>
 struct GroupTile {
-  alignas(64) float x[kN][kGroups];
-  alignas(64) float w[kN][kGroups];
+  alignas(64) float x[kN][kGroups<V>];
+  alignas(64) float w[kN][kGroups<V>];
 };
 
 // A row and what its weights count.
@@ -71,11 +101,12 @@ struct Row {
   const float* x;           // [cols]
   const float* importance;  // [cols] or nullptr
   float unit;               // of the importance
+  float means;              // of a group's magnitudes that each weight counts, with no importance
 };
 
-// Eight rows of eight floats, kStride apart, as columns: three rounds of shuffles.
-template <int kStride>
-[[gnu::always_inline]] inline void transpose(const float* from, float (*to)[kGroups]) {
+// Eight rows of eight floats, kStride apart, as columns, kTo apart: three rounds of shuffles.
+template <int kStride, int64_t kTo>
+[[gnu::always_inline]] inline void transpose(const float* from, float* to) {
   using Eight = float __attribute__((vector_size(32)));
   Eight a[8];
   Eight b[8];
@@ -95,50 +126,55 @@ template <int kStride>
     b[i] = __builtin_shufflevector(a[i], a[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
     b[i + 4] = __builtin_shufflevector(a[i], a[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
   }
-  for (int i = 0; i < 8; ++i) std::memcpy(to[i], &b[i], sizeof(Eight));
+  for (int i = 0; i < 8; ++i) std::memcpy(to + i * kTo, &b[i], sizeof(Eight));
 }
 
 // n groups of x side by side; the others are zero.
-template <int kN>
-inline void interleave(const float* x, int64_t n, float (*to)[kGroups]) {
-  if (n == kGroups) {
-    for (int i = 0; i < kN; i += 8) transpose<kN>(x + i, to + i);
+template <class V, int kN>
+inline void interleave(const float* x, int64_t n, float (*to)[kGroups<V>]) {
+  if (n == kGroups<V>) {
+    for (int64_t g = 0; g < n; g += 8) {
+      for (int i = 0; i < kN; i += 8) transpose<kN, kGroups<V>>(x + g * kN + i, to[i] + g);
+    }
     return;
   }
-  for (int64_t g = 0; g < kGroups; ++g) {
+  for (int64_t g = 0; g < kGroups<V>; ++g) {
     for (int i = 0; i < kN; ++i) to[i][g] = g < n ? x[g * kN + i] : 0.0f;
   }
 }
 
-// Groups from column `col` on, of which n are there.
-template <int kN>
-inline void load_groups(const Row& row, int64_t col, int64_t n, GroupTile<kN>& t) {
-  interleave<kN>(row.x + col, n, t.x);
-  vf sum = simd::zero();
+// Groups from column `col` on, of which n are there. A weight counts its importance. Where there is
+// none, its own magnitude and some of its group's mean:
+// docs/decisions/0073-what-a-weight-counts.md.
+template <class V, int kN>
+inline void load_groups(const Row& row, int64_t col, int64_t n, GroupTile<V, kN>& t) {
+  interleave<V, kN>(row.x + col, n, t.x);
+  V sum = zero<V>();
   for (int i = 0; i < kN; ++i) {
-    const vf x = clamped(simd::load(t.x[i]), -kLargestWeight, kLargestWeight);
+    const V x = clamped(load<V>(t.x[i]), -kLargestWeight, kLargestWeight);
     simd::store(t.x[i], x);
     sum = sum + size_of(x);
   }
-  const vf mean = sum * all(1.0f / kN);
-  for (int i = 0; i < kN; ++i) simd::store(t.w[i], size_of(simd::load(t.x[i])) + mean);
-  if (row.importance == nullptr) return;
-  alignas(64) float importance[kN][kGroups];
-  interleave<kN>(row.importance + col, n, importance);
+  if (row.importance == nullptr) {
+    const V base = sum * all<V>(row.means / kN);
+    for (int i = 0; i < kN; ++i) simd::store(t.w[i], size_of(load<V>(t.x[i])) + base);
+    return;
+  }
+  interleave<V, kN>(row.importance + col, n, t.w);
   for (int i = 0; i < kN; ++i) {
-    const vf own = simd::max(simd::load(importance[i]) * all(row.unit), all(kLeastImportance));
-    simd::store(t.w[i], simd::load(t.w[i]) * own);
+    const V own = load<V>(t.w[i]) * all<V>(row.unit);
+    simd::store(t.w[i], simd::max(own, all<V>(kLeastImportance)));
   }
 }
 
 // The weight of the largest magnitude, the first of several.
-template <int kN>
-inline vf extremes(const GroupTile<kN>& t) {
-  vf extreme = simd::load(t.x[0]);
-  vf size = size_of(extreme);
+template <class V, int kN>
+inline V extremes(const GroupTile<V, kN>& t) {
+  V extreme = load<V>(t.x[0]);
+  V size = size_of(extreme);
   for (int i = 1; i < kN; ++i) {
-    const vf x = simd::load(t.x[i]);
-    const vf larger = size_of(x);
+    const V x = load<V>(t.x[i]);
+    const V larger = size_of(x);
     extreme = simd::if_less(size, larger, x, extreme);
     size = simd::max(size, larger);
   }
@@ -155,18 +191,21 @@ inline vf extremes(const GroupTile<kN>& t) {
 template <int kLeast, int kMost>
 struct Integers {
   static constexpr float kPlain = kLeast;  // where quantize_row puts it
-  static vf nearest(vf x) { return clamped(rounded(x), kLeast, kMost); }
-  // The code in the lower bits of each lane.
-  template <int kBias>
-  static vi code(vf value) {
-    return simd::as_int(value + all(kNoFraction + kBias));
+  template <class V>
+  static V nearest(V x) {
+    return clamped(rounded(x), kLeast, kMost);
+  }
+  // The code in the lower bits of each lane of integers.
+  template <int kBias, class V>
+  static auto code(V value) {
+    return simd::as_int(value + all<V>(kNoFraction + kBias));
   }
 };
 
 struct ValuesQ4_0 : Integers<-8, 7> {
   static constexpr float kTries[] = {-8.3f, -7.1f, -7.7f, -8.6f,  -7.4f, -8.0f, -9.3f, 6.9f,
                                      6.6f,  7.2f,  7.8f,  -10.3f, 6.2f,  7.5f,  8.5f,  9.4f};
-  static constexpr int kQuick = 4;
+  static constexpr int kQuick = 2;
   static constexpr int kBias = 8;
 };
 struct ValuesQ5_0 : Integers<-16, 15> {
@@ -178,7 +217,7 @@ struct ValuesQ8_0 : Integers<-127, 127> {
   static constexpr float kPlain = 127;
   static constexpr float kTries[] = {125.8f, 125.2f, 124.0f, 123.3f,
                                      127.0f, 120.0f, 126.4f, 124.6f};
-  static constexpr int kQuick = 4;
+  static constexpr int kQuick = 2;
   static constexpr int kBias = 0;
 };
 
@@ -188,16 +227,18 @@ struct Book {
   static constexpr int kBias = 0;
   static constexpr float level(int k) { return static_cast<float>(kLevels[k]); }
   static constexpr float border(int k) { return (level(k) + level(k + 1)) * 0.5f; }
-  static vf nearest(vf x) {
-    vf v = all(level(0));
-    for (int k = 0; k < 15; ++k) v = simd::if_less(all(border(k)), x, all(level(k + 1)), v);
+  template <class V>
+  static V nearest(V x) {
+    V v = all<V>(level(0));
+    for (int k = 0; k < 15; ++k) v = simd::if_less(all<V>(border(k)), x, all<V>(level(k + 1)), v);
     return v;
   }
-  template <int>
-  static vi code(vf value) {
-    vf q = all(kNoFraction);
+  template <int, class V>
+  static auto code(V value) {
+    V q = all<V>(kNoFraction);
     for (int k = 0; k < 15; ++k) {
-      q = simd::if_less(all(border(k)), value, all(kNoFraction + static_cast<float>(k + 1)), q);
+      q = simd::if_less(all<V>(border(k)), value, all<V>(kNoFraction + static_cast<float>(k + 1)),
+                        q);
     }
     return simd::as_int(q);
   }
@@ -209,39 +250,42 @@ struct ValuesIQ4 : Book<int8_t, block::kIQ4Values> {
 };
 struct ValuesNF4 : Book<float, block::kNF4Levels> {
   static constexpr float kPlain = 1;
-  static constexpr float kTries[] = {0.82f,  0.88f,  0.94f,  1.0f,  1.06f,  1.13f,
-                                     -0.82f, -0.88f, -0.94f, -1.0f, -1.06f, -1.13f};
+  static constexpr float kTries[] = {0.76f,  0.82f,  0.88f,  0.94f,  1.0f,   1.06f,  1.13f,
+                                     -0.76f, -0.82f, -0.88f, -0.94f, -1.0f,  -1.06f, -1.13f,
+                                     0.7f,   1.21f,  1.3f,   -0.7f,  -1.21f, -1.3f};
+  static constexpr int kQuick = 14;
 };
 
 // ---- one scale a group ----
 
 // The best scale known and what error it saves.
+template <class V>
 struct Found {
-  vf scale = simd::zero();
-  vf saved = simd::zero();
+  V scale = zero<V>();
+  V saved = zero<V>();
 
   // xv, vv: sums of weight * value and value^2 for some codes.
-  void consider(vf xv, vf vv) {
-    const vf best = quotient(xv, vv);
-    const vf saving = xv * best;
+  void consider(V xv, V vv) {
+    const V best = quotient(xv, vv);
+    const V saving = xv * best;
     scale = simd::if_less(saved, saving, best, scale);
     saved = simd::max(saved, saving);
   }
 };
 
 // Tries the codes that kAtOnce inverse scales give, each with the scale that is best for them.
-template <class Values, int kAtOnce, int kN>
-inline void try_scales(const GroupTile<kN>& t, const vf (&inverse)[kAtOnce], Found& found) {
-  vf xv[kAtOnce];
-  vf vv[kAtOnce];
-  for (int k = 0; k < kAtOnce; ++k) xv[k] = vv[k] = simd::zero();
+template <class Values, class V, int kAtOnce, int kN>
+inline void try_scales(const GroupTile<V, kN>& t, const V (&inverse)[kAtOnce], Found<V>& found) {
+  V xv[kAtOnce];
+  V vv[kAtOnce];
+  for (int k = 0; k < kAtOnce; ++k) xv[k] = vv[k] = zero<V>();
   for (int i = 0; i < kN; ++i) {
-    const vf x = simd::load(t.x[i]);
-    const vf w = simd::load(t.w[i]);
+    const V x = load<V>(t.x[i]);
+    const V w = load<V>(t.w[i]);
 #pragma GCC unroll 2
     for (int k = 0; k < kAtOnce; ++k) {
-      const vf v = Values::nearest(x * inverse[k]);
-      const vf wv = w * v;
+      const V v = Values::nearest(x * inverse[k]);
+      const V wv = w * v;
       xv[k] = xv[k] + wv * x;
       vv[k] = vv[k] + wv * v;
     }
@@ -249,57 +293,57 @@ inline void try_scales(const GroupTile<kN>& t, const vf (&inverse)[kAtOnce], Fou
   for (int k = 0; k < kAtOnce; ++k) found.consider(xv[k], vv[k]);
 }
 
-template <class Values, int kN>
-inline vf search_scale(const Row& row, const GroupTile<kN>& t) {
+template <class Values, class V, int kN>
+inline V search_scale(const Row& row, const GroupTile<V, kN>& t, V extreme) {
   int count = sizeof(Values::kTries) / sizeof(Values::kTries[0]);
   static_assert(sizeof(Values::kTries) / sizeof(Values::kTries[0]) % 2 == 0);
   if constexpr (requires { Values::kQuick; }) {
     if (row.importance == nullptr) count = Values::kQuick;
   }
-  const vf one = inverse_of(extremes(t));
-  Found found;
+  const V one = inverse_of(extreme);
+  Found<V> found;
   for (int i = 0; i < count; i += 2) {
-    const vf inverse[] = {one * all(Values::kTries[i]), one * all(Values::kTries[i + 1])};
+    const V inverse[] = {one * all<V>(Values::kTries[i]), one * all<V>(Values::kTries[i + 1])};
     try_scales<Values>(t, inverse, found);
   }
-  const vf again[] = {inverse_of(found.scale)};
+  const V again[] = {inverse_of(found.scale)};
   try_scales<Values>(t, again, found);
   return found.scale;
 }
 
 // What a scale loses, with the nearest codes.
-template <class Values, int kN>
-inline vf loss(const GroupTile<kN>& t, vf scale) {
-  const vf inverse = inverse_of(scale);
-  vf sum = simd::zero();
+template <class Values, class V, int kN>
+inline V loss(const GroupTile<V, kN>& t, V scale) {
+  const V inverse = inverse_of(scale);
+  V sum = zero<V>();
   for (int i = 0; i < kN; ++i) {
-    const vf x = simd::load(t.x[i]);
-    const vf off = x - scale * Values::nearest(x * inverse);
-    sum = sum + simd::load(t.w[i]) * off * off;
+    const V x = load<V>(t.x[i]);
+    const V off = x - scale * Values::nearest(x * inverse);
+    sum = sum + load<V>(t.w[i]) * off * off;
   }
   return sum;
 }
 
 // `scale` becomes `other` where that loses less.
-template <class Values, int kN>
-inline void take_better(const GroupTile<kN>& t, vf other, vf& scale, vf& least) {
-  const vf lost = loss<Values>(t, other);
+template <class Values, class V, int kN>
+inline void take_better(const GroupTile<V, kN>& t, V other, V& scale, V& least) {
+  const V lost = loss<Values>(t, other);
   scale = simd::if_less(lost, least, other, scale);
   least = simd::min(lost, least);
 }
 
 // Codes as words of four, [word][group].
-template <int kN>
+template <class V, int kN>
 struct CodeWords {
-  alignas(64) uint32_t word[kN / 4][kGroups];
+  alignas(64) uint32_t word[kN / 4][kGroups<V>];
 };
 
-// codes(i) is a vi whose lowest bytes are the codes of weight i.
-template <int kN, class F>
-inline void put_words(CodeWords<kN>& to, F&& codes) {
-  const vi byte = simd::broadcast32(255);
+// codes(i) is a vector of integers whose lowest bytes are the codes of weight i.
+template <class V, int kN, class F>
+inline void put_words(CodeWords<V, kN>& to, F&& codes) {
+  const auto byte = simd::as_int(all<V>(block::float_from_bits(255)));
   for (int j = 0; j < kN / 4; ++j) {
-    vi word = simd::bit_and(codes(4 * j), byte);
+    auto word = simd::bit_and(codes(4 * j), byte);
     word = simd::bit_or(word, simd::shift_left32(simd::bit_and(codes(4 * j + 1), byte), 8));
     word = simd::bit_or(word, simd::shift_left32(simd::bit_and(codes(4 * j + 2), byte), 16));
     word = simd::bit_or(word, simd::shift_left32(codes(4 * j + 3), 24));
@@ -307,17 +351,17 @@ inline void put_words(CodeWords<kN>& to, F&& codes) {
   }
 }
 
-template <class Values, int kN>
-inline void put_codes(const GroupTile<kN>& t, vf scale, CodeWords<kN>& to) {
-  const vf inverse = inverse_of(scale);
+template <class Values, class V, int kN>
+inline void put_codes(const GroupTile<V, kN>& t, V scale, CodeWords<V, kN>& to) {
+  const V inverse = inverse_of(scale);
   put_words(to, [&](int i) {
-    return Values::template code<Values::kBias>(Values::nearest(simd::load(t.x[i]) * inverse));
+    return Values::template code<Values::kBias>(Values::nearest(load<V>(t.x[i]) * inverse));
   });
 }
 
 // Group g's codes into a block.
-template <class Block, int kN>
-inline void set_codes(const CodeWords<kN>& from, int64_t g, Block& b) {
+template <class Block, class V, int kN>
+inline void set_codes(const CodeWords<V, kN>& from, int64_t g, Block& b) {
   for (int part = 0; part < kN / 32; ++part) {
     Words w;
     for (int j = 0; j < 8; ++j) w[j] = from.word[8 * part + j][g];
@@ -326,20 +370,21 @@ inline void set_codes(const CodeWords<kN>& from, int64_t g, Block& b) {
 }
 
 // Blocks of a scale each.
-template <class Block, class Values>
+template <class V, class Block, class Values>
 void search_scales(const Row& row, int64_t cols, uint8_t* out) {
   constexpr int kN = Block::kLength;
   const int64_t blocks = cols / kN;
-  for (int64_t b = 0; b < blocks; b += kGroups) {
-    const int64_t n = blocks - b < kGroups ? blocks - b : kGroups;
-    GroupTile<kN> t;
+  for (int64_t b = 0; b < blocks; b += kGroups<V>) {
+    const int64_t n = blocks - b < kGroups<V> ? blocks - b : kGroups<V>;
+    GroupTile<V, kN> t;
     load_groups(row, b * kN, n, t);
-    uint16_t d[kGroups];
-    vf scale = to_half(extremes(t) / all(Values::kPlain), d);
-    vf least = loss<Values>(t, scale);
-    take_better<Values>(t, to_half(search_scale<Values>(row, t), d), scale, least);
+    uint16_t d[kGroups<V>];
+    const V extreme = extremes(t);
+    V scale = to_half(extreme / all<V>(Values::kPlain), d);
+    V least = loss<Values>(t, scale);
+    take_better<Values>(t, to_half(search_scale<Values>(row, t, extreme), d), scale, least);
     simd::store_f16(d, scale);
-    CodeWords<kN> words;
+    CodeWords<V, kN> words;
     put_codes<Values>(t, scale, words);
     for (int64_t g = 0; g < n; ++g) {
       Block block = {};
@@ -353,68 +398,70 @@ void search_scales(const Row& row, int64_t cols, uint8_t* out) {
 // ---- a step and a least value a group ----
 
 // weight = step * code + low
+template <class V>
 struct Line {
-  vf step;
-  vf low;
+  V step;
+  V low;
 };
 
 // Sums over a group that do not depend on codes.
+template <class V>
 struct Moments {
-  vf w;
-  vf wx;
+  V w;
+  V wx;
 };
-template <int kN>
-inline Moments moments(const GroupTile<kN>& t, vf origin) {
-  Moments m = {simd::zero(), simd::zero()};
+template <class V, int kN>
+inline Moments<V> moments(const GroupTile<V, kN>& t, V origin) {
+  Moments<V> m = {zero<V>(), zero<V>()};
   for (int i = 0; i < kN; ++i) {
-    const vf w = simd::load(t.w[i]);
+    const V w = load<V>(t.w[i]);
     m.w = m.w + w;
-    m.wx = m.wx + w * (simd::load(t.x[i]) - origin);
+    m.wx = m.wx + w * (load<V>(t.x[i]) - origin);
   }
   return m;
 }
 
 // The line that is best for the codes that `from` gives, and what error it saves. Lines are those
 // of weights less `origin`, where sums lose nothing to cancellation. kTop: none begins above that.
-template <int kMost, int kN>
-inline void try_line(const GroupTile<kN>& t, vf origin, vf top, const Moments& m, Line from,
-                     Line& line, vf& saved) {
-  const vf inverse = inverse_of(from.step);
-  const vf start = origin + from.low;
-  vf wq = simd::zero();
-  vf wqq = simd::zero();
-  vf wqx = simd::zero();
+template <int kMost, class V, int kN>
+inline void try_line(const GroupTile<V, kN>& t, V origin, V top, const Moments<V>& m, Line<V> from,
+                     Line<V>& line, V& saved) {
+  const V inverse = inverse_of(from.step);
+  const V start = origin + from.low;
+  V wq = zero<V>();
+  V wqq = zero<V>();
+  V wqx = zero<V>();
   for (int i = 0; i < kN; ++i) {
-    const vf x = simd::load(t.x[i]);
-    const vf q = clamped(rounded((x - start) * inverse), 0.0f, kMost);
-    const vf weighted = simd::load(t.w[i]) * q;
+    const V x = load<V>(t.x[i]);
+    const V q = clamped(rounded((x - start) * inverse), 0.0f, kMost);
+    const V weighted = load<V>(t.w[i]) * q;
     wq = wq + weighted;
     wqq = wqq + weighted * q;
     wqx = wqx + weighted * (x - origin);
   }
-  const vf determinant = m.w * wqq - wq * wq;
-  vf step = quotient(m.w * wqx - wq * m.wx, determinant);
-  vf low = quotient(wqq * m.wx - wq * wqx, determinant);
+  const V determinant = m.w * wqq - wq * wq;
+  V step = quotient(m.w * wqx - wq * m.wx, determinant);
+  V low = quotient(wqq * m.wx - wq * wqx, determinant);
   // With the low end given: the best step alone.
-  const vf limited = quotient(wqx - top * wq, wqq);
+  const V limited = quotient(wqx - top * wq, wqq);
   step = simd::if_less(top, low, limited, step);
   low = simd::min(low, top);
   // sum w x^2 - sum w (x - step q - low)^2
-  const vf saving =
-      step * (all(2.0f) * (wqx - low * wq) - step * wqq) + low * (all(2.0f) * m.wx - low * m.w);
-  const vf better = simd::if_less(simd::zero(), step, saving, saved);
+  const V saving = step * (all<V>(2.0f) * (wqx - low * wq) - step * wqq) +
+                   low * (all<V>(2.0f) * m.wx - low * m.w);
+  const V better = simd::if_less(zero<V>(), step, saving, saved);
   line.step = simd::if_less(saved, better, step, line.step);
   line.low = simd::if_less(saved, better, low, line.low);
   saved = simd::max(saved, better);
 }
 
-template <int kN>
-inline Line range_of(const GroupTile<kN>& t) {
-  vf low = simd::load(t.x[0]);
-  vf high = low;
+template <class V, int kN>
+inline Line<V> range_of(const GroupTile<V, kN>& t) {
+  V low = load<V>(t.x[0]);
+  V high = low;
   for (int i = 1; i < kN; ++i) {
-    low = simd::min(simd::load(t.x[i]), low);
-    high = simd::max(simd::load(t.x[i]), high);
+    low = simd::min(load<V>(t.x[i]), low);
+    high = simd::max(load<V>(t.x[i]), high);
   }
   return {high - low, low};
 }
@@ -430,64 +477,64 @@ constexpr Inset kInsets[] = {{0.0f, 0.0f}, {0.0f, -1.0f}, {0.0f, -2.0f}, {-0.3f,
                              {1.1f, 1.1f}, {1.5f, 1.5f}};
 
 // range: from the weights' least, or from 0 if lines may not begin above it.
-template <int kMost, int kN>
-inline Line search_line(const GroupTile<kN>& t, Line range, bool to_zero) {
+template <int kMost, class V, int kN>
+inline Line<V> search_line(const GroupTile<V, kN>& t, Line<V> range, bool to_zero) {
   constexpr int kTurns = 2;
-  const Moments m = moments(t, range.low);
-  const vf top = to_zero ? negated(range.low) : all(2.0f * kLargestWeight);
-  Line line = {simd::zero(), simd::zero()};
-  vf saved = simd::zero();
+  const Moments<V> m = moments(t, range.low);
+  const V top = to_zero ? negated(range.low) : all<V>(2.0f * kLargestWeight);
+  Line<V> line = {zero<V>(), zero<V>()};
+  V saved = zero<V>();
   for (const Inset& inset : kInsets) {
-    const vf step = range.step * all(1.0f / (kMost + inset.low + inset.high));
-    try_line<kMost>(t, range.low, top, m, {step, step * all(inset.low)}, line, saved);
+    const V step = range.step * all<V>(1.0f / (kMost + inset.low + inset.high));
+    try_line<kMost>(t, range.low, top, m, {step, step * all<V>(inset.low)}, line, saved);
   }
   for (int i = 0; i < kTurns; ++i) try_line<kMost>(t, range.low, top, m, line, line, saved);
   return {line.step, line.low + range.low};
 }
 
-template <int kMost, int kN>
-inline vf line_loss(const GroupTile<kN>& t, Line line) {
-  const vf inverse = inverse_of(line.step);
-  vf sum = simd::zero();
+template <int kMost, class V, int kN>
+inline V line_loss(const GroupTile<V, kN>& t, Line<V> line) {
+  const V inverse = inverse_of(line.step);
+  V sum = zero<V>();
   for (int i = 0; i < kN; ++i) {
-    const vf x = simd::load(t.x[i]) - line.low;
-    const vf off = x - line.step * clamped(rounded(x * inverse), 0.0f, kMost);
-    sum = sum + simd::load(t.w[i]) * off * off;
+    const V x = load<V>(t.x[i]) - line.low;
+    const V off = x - line.step * clamped(rounded(x * inverse), 0.0f, kMost);
+    sum = sum + load<V>(t.w[i]) * off * off;
   }
   return sum;
 }
 
-template <int kMost, int kN>
-inline void put_line_codes(const GroupTile<kN>& t, Line line, CodeWords<kN>& to) {
-  const vf inverse = inverse_of(line.step);
+template <int kMost, class V, int kN>
+inline void put_line_codes(const GroupTile<V, kN>& t, Line<V> line, CodeWords<V, kN>& to) {
+  const V inverse = inverse_of(line.step);
   put_words(to, [&](int i) {
-    const vf x = (simd::load(t.x[i]) - line.low) * inverse;
-    return simd::as_int(clamped(rounded(x), 0.0f, kMost) + all(kNoFraction));
+    const V x = (load<V>(t.x[i]) - line.low) * inverse;
+    return simd::as_int(clamped(rounded(x), 0.0f, kMost) + all<V>(kNoFraction));
   });
 }
 
 // Blocks of a step and a least value each.
-template <class Block, int kMost>
+template <class V, class Block, int kMost>
 void search_lines(const Row& row, int64_t cols, uint8_t* out) {
   constexpr int kN = Block::kLength;
   const int64_t blocks = cols / kN;
-  for (int64_t b = 0; b < blocks; b += kGroups) {
-    const int64_t n = blocks - b < kGroups ? blocks - b : kGroups;
-    GroupTile<kN> t;
+  for (int64_t b = 0; b < blocks; b += kGroups<V>) {
+    const int64_t n = blocks - b < kGroups<V> ? blocks - b : kGroups<V>;
+    GroupTile<V, kN> t;
     load_groups(row, b * kN, n, t);
-    uint16_t d[kGroups];
-    uint16_t m[kGroups];
-    const Line range = range_of(t);
-    const Line best = search_line<kMost>(t, range, false);
-    const Line searched = {to_half(best.step, d), to_half(best.low, m)};
-    Line line = {to_half(range.step / all(kMost), d), to_half(range.low, m)};
-    const vf lost = line_loss<kMost>(t, searched);
-    const vf least = line_loss<kMost>(t, line);
+    uint16_t d[kGroups<V>];
+    uint16_t m[kGroups<V>];
+    const Line<V> range = range_of(t);
+    const Line<V> best = search_line<kMost>(t, range, false);
+    const Line<V> searched = {to_half(best.step, d), to_half(best.low, m)};
+    Line<V> line = {to_half(range.step / all<V>(kMost), d), to_half(range.low, m)};
+    const V lost = line_loss<kMost>(t, searched);
+    const V least = line_loss<kMost>(t, line);
     line.step = simd::if_less(lost, least, searched.step, line.step);
     line.low = simd::if_less(lost, least, searched.low, line.low);
     simd::store_f16(d, line.step);
     simd::store_f16(m, line.low);
-    CodeWords<kN> words;
+    CodeWords<V, kN> words;
     put_line_codes<kMost>(t, line, words);
     for (int64_t g = 0; g < n; ++g) {
       Block block = {};

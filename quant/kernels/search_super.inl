@@ -14,26 +14,32 @@ namespace {
 
 constexpr int kFactorTurns = 2;
 
-// A block of 256 as tiles of 8 groups.
-template <int kN>
+// A block of 256 as tiles of groups.
+template <class V, int kN>
 struct SuperTile {
-  static constexpr int kTiles = 256 / kN / kGroups;
-  GroupTile<kN> tile[kTiles];
+  static constexpr int kTiles = static_cast<int>(256 / kN / kGroups<V>);
+  GroupTile<V, kN> tile[kTiles];
 };
 
-template <int kN>
-inline void load_super(const Row& row, int64_t col, SuperTile<kN>& s) {
-  for (int k = 0; k < SuperTile<kN>::kTiles; ++k) {
-    load_groups(row, col + k * kGroups * kN, kGroups, s.tile[k]);
+template <class V, int kN>
+inline void load_super(const Row& row, int64_t col, SuperTile<V, kN>& s) {
+  for (int k = 0; k < SuperTile<V, kN>::kTiles; ++k) {
+    load_groups(row, col + k * kGroups<V> * kN, kGroups<V>, s.tile[k]);
   }
 }
 
-// Lane 0 + lane 1 + ..., in this order.
-inline float lane_sum(vf v) {
-  float lane[kGroups];
+// Lane 0 + lane 1 + ... + lane 7, in this order, and eights of lanes likewise: as many tiles of
+// eight groups give.
+template <class V>
+inline float lane_sum(V v) {
+  float lane[kGroups<V>];
   simd::store(lane, v);
-  float sum = lane[0];
-  for (int64_t i = 1; i < kGroups; ++i) sum += lane[i];
+  float sum = 0;
+  for (int64_t g = 0; g < kGroups<V>; g += 8) {
+    float eight = lane[g];
+    for (int64_t i = 1; i < 8; ++i) eight += lane[g + i];
+    sum += eight;
+  }
   return sum;
 }
 
@@ -45,12 +51,12 @@ inline float stored_half(float x) {
 }
 
 // Codes of all groups into a block.
-template <class Block, int kN>
-inline void set_super_codes(const CodeWords<kN> (&from)[SuperTile<kN>::kTiles], Block& b) {
+template <class Block, class V, int kN>
+inline void set_super_codes(const CodeWords<V, kN> (&from)[SuperTile<V, kN>::kTiles], Block& b) {
   uint32_t word[64];
   for (int64_t g = 0; g < 256 / kN; ++g) {
     for (int j = 0; j < kN / 4; ++j) {
-      word[g * (kN / 4) + j] = from[g / kGroups].word[j][g % kGroups];
+      word[g * (kN / 4) + j] = from[g / kGroups<V>].word[j][g % kGroups<V>];
     }
   }
   for (int part = 0; part < 8; ++part) {
@@ -60,29 +66,30 @@ inline void set_super_codes(const CodeWords<kN> (&from)[SuperTile<kN>::kTiles], 
   }
 }
 
-// Whole numbers of 8 groups as bytes.
-inline void put_int8s(vf v, int8_t* to) {
-  int32_t lane[kGroups];
-  simd::store_bytes(lane, simd::as_int(v + all(kNoFraction)));
-  for (int64_t i = 0; i < kGroups; ++i) to[i] = static_cast<int8_t>(lane[i] & 255);
+// Whole numbers of the groups as bytes.
+template <class V>
+inline void put_int8s(V v, int8_t* to) {
+  int32_t lane[kGroups<V>];
+  simd::store_bytes(lane, simd::as_int(v + all<V>(kNoFraction)));
+  for (int64_t i = 0; i < kGroups<V>; ++i) to[i] = static_cast<int8_t>(lane[i] & 255);
 }
 
 // ---- scales around zero ----
 
-template <int kTiles>
+template <class V, int kTiles>
 struct Scales {
   float d = 0;
-  vf scale[kTiles];  // whole numbers
+  V scale[kTiles];  // whole numbers
   float lost = 0;
 };
 
 // Integers and factor for scales as wanted; the largest becomes kLeast.
-template <int kLeast, int kMost, int kTiles>
-inline void whole_scales(const vf (&wanted)[kTiles], Scales<kTiles>& s) {
-  float lane[kTiles * kGroups];
-  for (int k = 0; k < kTiles; ++k) simd::store(lane + k * kGroups, wanted[k]);
-  const float d = block::extreme_of(lane, kTiles * kGroups) / static_cast<float>(kLeast);
-  const vf inverse = all(block::inverse_scale(d));
+template <int kLeast, int kMost, class V, int kTiles>
+inline void whole_scales(const V (&wanted)[kTiles], Scales<V, kTiles>& s) {
+  float lane[kTiles * kGroups<V>];
+  for (int k = 0; k < kTiles; ++k) simd::store(lane + k * kGroups<V>, wanted[k]);
+  const float d = block::extreme_of(lane, kTiles * kGroups<V>) / static_cast<float>(kLeast);
+  const V inverse = all<V>(block::inverse_scale(d));
   s.d = stored_half(d);
   for (int k = 0; k < kTiles; ++k) {
     s.scale[k] = clamped(rounded(wanted[k] * inverse), kLeast, kMost);
@@ -90,17 +97,17 @@ inline void whole_scales(const vf (&wanted)[kTiles], Scales<kTiles>& s) {
 }
 
 // Each group takes the best of the integers around its own.
-template <class Values, int kLeast, int kMost, int kReach, int kN>
-inline void improve_scales(const SuperTile<kN>& t, Scales<SuperTile<kN>::kTiles>& s) {
+template <class Values, int kLeast, int kMost, int kReach, class V, int kN>
+inline void improve_scales(const SuperTile<V, kN>& t, Scales<V, SuperTile<V, kN>::kTiles>& s) {
   s.lost = 0;
-  const vf d = all(s.d);
-  for (int k = 0; k < SuperTile<kN>::kTiles; ++k) {
-    const vf around = s.scale[k];
-    vf least = loss<Values>(t.tile[k], d * around);
+  const V d = all<V>(s.d);
+  for (int k = 0; k < SuperTile<V, kN>::kTiles; ++k) {
+    const V around = s.scale[k];
+    V least = loss<Values>(t.tile[k], d * around);
     for (int by = -kReach; by <= kReach; ++by) {
       if (by == 0) continue;
-      const vf other = clamped(around + all(static_cast<float>(by)), kLeast, kMost);
-      const vf lost = loss<Values>(t.tile[k], d * other);
+      const V other = clamped(around + all<V>(static_cast<float>(by)), kLeast, kMost);
+      const V lost = loss<Values>(t.tile[k], d * other);
       s.scale[k] = simd::if_less(lost, least, other, s.scale[k]);
       least = simd::min(lost, least);
     }
@@ -109,48 +116,55 @@ inline void improve_scales(const SuperTile<kN>& t, Scales<SuperTile<kN>::kTiles>
 }
 
 // The best factor for the codes and integers as they are.
-template <class Values, int kN>
-inline void fit_factor(const SuperTile<kN>& t, Scales<SuperTile<kN>::kTiles>& s) {
-  vf xv = simd::zero();
-  vf vv = simd::zero();
-  for (int k = 0; k < SuperTile<kN>::kTiles; ++k) {
-    const vf inverse = inverse_of(all(s.d) * s.scale[k]);
+template <class Values, class V, int kN>
+inline void fit_factor(const SuperTile<V, kN>& t, Scales<V, SuperTile<V, kN>::kTiles>& s) {
+  float sum_xv = 0;
+  float sum_vv = 0;
+  for (int k = 0; k < SuperTile<V, kN>::kTiles; ++k) {
+    V xv = zero<V>();
+    V vv = zero<V>();
+    const V inverse = inverse_of(all<V>(s.d) * s.scale[k]);
     for (int i = 0; i < kN; ++i) {
-      const vf x = simd::load(t.tile[k].x[i]);
-      const vf v = Values::nearest(x * inverse) * s.scale[k];
-      const vf weighted = simd::load(t.tile[k].w[i]) * v;
+      const V x = load<V>(t.tile[k].x[i]);
+      const V v = Values::nearest(x * inverse) * s.scale[k];
+      const V weighted = load<V>(t.tile[k].w[i]) * v;
       xv = xv + weighted * x;
       vv = vv + weighted * v;
     }
+    sum_xv += lane_sum(xv);
+    sum_vv += lane_sum(vv);
   }
-  const float sum = lane_sum(vv);
-  if (sum > 0) s.d = stored_half(lane_sum(xv) / sum);
+  if (sum_vv > 0) s.d = stored_half(sum_xv / sum_vv);
 }
 
-template <class Block, class Values, int kN, int kLeast, int kMost, int kReach>
+template <class V, class Block, class Values, int kN, int kLeast, int kMost, int kReach>
 void search_super_scales(const Row& row, int64_t cols, uint8_t* out) {
-  constexpr int kTiles = SuperTile<kN>::kTiles;
+  constexpr int kTiles = SuperTile<V, kN>::kTiles;
   for (int64_t b = 0; b < cols / 256; ++b) {
-    SuperTile<kN> t;
+    SuperTile<V, kN> t;
     load_super(row, b * 256, t);
-    vf wanted[kTiles];
-    Scales<kTiles> best;
-    for (int k = 0; k < kTiles; ++k) wanted[k] = extremes(t.tile[k]) / all(Values::kPlain);
+    V wanted[kTiles];
+    Scales<V, kTiles> best;
+    V extreme[kTiles];
+    for (int k = 0; k < kTiles; ++k) {
+      extreme[k] = extremes(t.tile[k]);
+      wanted[k] = extreme[k] / all<V>(Values::kPlain);
+    }
     whole_scales<kLeast, kMost>(wanted, best);
     improve_scales<Values, kLeast, kMost, 0>(t, best);
-    Scales<kTiles> s;
-    for (int k = 0; k < kTiles; ++k) wanted[k] = search_scale<Values>(row, t.tile[k]);
+    Scales<V, kTiles> s;
+    for (int k = 0; k < kTiles; ++k) wanted[k] = search_scale<Values>(row, t.tile[k], extreme[k]);
     whole_scales<kLeast, kMost>(wanted, s);
     for (int turn = 0; turn <= kFactorTurns; ++turn) {
       if (turn > 0) fit_factor<Values>(t, s);
       improve_scales<Values, kLeast, kMost, kReach>(t, s);
       if (s.lost < best.lost) best = s;
     }
-    CodeWords<kN> words[kTiles];
-    int8_t scale[kTiles * kGroups];
+    CodeWords<V, kN> words[kTiles];
+    int8_t scale[kTiles * kGroups<V>];
     for (int k = 0; k < kTiles; ++k) {
-      put_codes<Values>(t.tile[k], all(best.d) * best.scale[k], words[k]);
-      put_int8s(best.scale[k], scale + k * kGroups);
+      put_codes<Values>(t.tile[k], all<V>(best.d) * best.scale[k], words[k]);
+      put_int8s(best.scale[k], scale + k * kGroups<V>);
     }
     Block block = {};
     block.d = block::float_to_half(best.d);
@@ -162,12 +176,12 @@ void search_super_scales(const Row& row, int64_t cols, uint8_t* out) {
 
 // ---- scales and minima ----
 
-template <int kTiles>
+template <class V, int kTiles>
 struct Ranges {
   float d = 0;
   float dmin = 0;
-  vf scale[kTiles];  // whole numbers
-  vf minimum[kTiles];
+  V scale[kTiles];  // whole numbers
+  V minimum[kTiles];
   float lost = 0;
 };
 
@@ -178,18 +192,18 @@ inline float largest_of(const float* x, int n) {
 }
 
 // Integers and factors for lines as wanted.
-template <int kTop, int kTiles>
-inline void whole_ranges(const Line (&wanted)[kTiles], Ranges<kTiles>& r) {
-  float step[kTiles * kGroups];
-  float minimum[kTiles * kGroups];
+template <int kTop, class V, int kTiles>
+inline void whole_ranges(const Line<V> (&wanted)[kTiles], Ranges<V, kTiles>& r) {
+  float step[kTiles * kGroups<V>];
+  float minimum[kTiles * kGroups<V>];
   for (int k = 0; k < kTiles; ++k) {
-    simd::store(step + k * kGroups, wanted[k].step);
-    simd::store(minimum + k * kGroups, negated(wanted[k].low));
+    simd::store(step + k * kGroups<V>, wanted[k].step);
+    simd::store(minimum + k * kGroups<V>, negated(wanted[k].low));
   }
-  const float d = largest_of(step, kTiles * kGroups) / kTop;
-  const float dmin = largest_of(minimum, kTiles * kGroups) / kTop;
-  const vf inverse = all(block::inverse_scale(d));
-  const vf inverse_min = all(block::inverse_scale(dmin));
+  const float d = largest_of(step, kTiles * kGroups<V>) / kTop;
+  const float dmin = largest_of(minimum, kTiles * kGroups<V>) / kTop;
+  const V inverse = all<V>(block::inverse_scale(d));
+  const V inverse_min = all<V>(block::inverse_scale(dmin));
   r.d = stored_half(d);
   r.dmin = stored_half(dmin);
   for (int k = 0; k < kTiles; ++k) {
@@ -198,26 +212,26 @@ inline void whole_ranges(const Line (&wanted)[kTiles], Ranges<kTiles>& r) {
   }
 }
 
-template <int kTiles>
-inline Line line_of(const Ranges<kTiles>& r, vf scale, vf minimum) {
-  return {all(r.d) * scale, negated(all(r.dmin) * minimum)};
+template <class V, int kTiles>
+inline Line<V> line_of(const Ranges<V, kTiles>& r, V scale, V minimum) {
+  return {all<V>(r.d) * scale, negated(all<V>(r.dmin) * minimum)};
 }
 
 // Each group takes the best of the integers around its own.
-template <int kMostCode, int kTop, int kReach, int kN>
-inline void improve_ranges(const SuperTile<kN>& t, Ranges<SuperTile<kN>::kTiles>& r) {
+template <int kMostCode, int kTop, int kReach, class V, int kN>
+inline void improve_ranges(const SuperTile<V, kN>& t, Ranges<V, SuperTile<V, kN>::kTiles>& r) {
   r.lost = 0;
-  for (int k = 0; k < SuperTile<kN>::kTiles; ++k) {
-    const vf scale = r.scale[k];
-    const vf minimum = r.minimum[k];
-    vf least = line_loss<kMostCode>(t.tile[k], line_of(r, scale, minimum));
+  for (int k = 0; k < SuperTile<V, kN>::kTiles; ++k) {
+    const V scale = r.scale[k];
+    const V minimum = r.minimum[k];
+    V least = line_loss<kMostCode>(t.tile[k], line_of(r, scale, minimum));
     for (int at = 0; at < (2 * kReach + 1) * (2 * kReach + 1); ++at) {
       const int by = at / (2 * kReach + 1) - kReach;
       const int by_min = at % (2 * kReach + 1) - kReach;
       if (by == 0 && by_min == 0) continue;
-      const vf other = clamped(scale + all(static_cast<float>(by)), 0.0f, kTop);
-      const vf other_min = clamped(minimum + all(static_cast<float>(by_min)), 0.0f, kTop);
-      const vf lost = line_loss<kMostCode>(t.tile[k], line_of(r, other, other_min));
+      const V other = clamped(scale + all<V>(static_cast<float>(by)), 0.0f, kTop);
+      const V other_min = clamped(minimum + all<V>(static_cast<float>(by_min)), 0.0f, kTop);
+      const V lost = line_loss<kMostCode>(t.tile[k], line_of(r, other, other_min));
       r.scale[k] = simd::if_less(lost, least, other, r.scale[k]);
       r.minimum[k] = simd::if_less(lost, least, other_min, r.minimum[k]);
       least = simd::min(lost, least);
@@ -227,33 +241,38 @@ inline void improve_ranges(const SuperTile<kN>& t, Ranges<SuperTile<kN>::kTiles>
 }
 
 // The best factors for the codes and integers as they are.
-template <int kMostCode, int kN>
-inline void fit_factors(const SuperTile<kN>& t, Ranges<SuperTile<kN>::kTiles>& r) {
-  vf vv = simd::zero();  // of v = scale * code, n = -minimum and x
-  vf vn = simd::zero();
-  vf nn = simd::zero();
-  vf vx = simd::zero();
-  vf nx = simd::zero();
-  for (int k = 0; k < SuperTile<kN>::kTiles; ++k) {
-    const Line line = line_of(r, r.scale[k], r.minimum[k]);
-    const vf inverse = inverse_of(line.step);
-    const vf n = negated(r.minimum[k]);
+template <int kMostCode, class V, int kN>
+inline void fit_factors(const SuperTile<V, kN>& t, Ranges<V, SuperTile<V, kN>::kTiles>& r) {
+  float a = 0;
+  float b = 0;
+  float c = 0;
+  float x = 0;
+  float y = 0;
+  for (int k = 0; k < SuperTile<V, kN>::kTiles; ++k) {
+    const Line<V> line = line_of(r, r.scale[k], r.minimum[k]);
+    const V inverse = inverse_of(line.step);
+    const V n = negated(r.minimum[k]);
+    V vv = zero<V>();  // of v = scale * code, n = -minimum and the weights u
+    V vn = zero<V>();
+    V nn = zero<V>();
+    V vu = zero<V>();
+    V nu = zero<V>();
     for (int i = 0; i < kN; ++i) {
-      const vf x = simd::load(t.tile[k].x[i]);
-      const vf w = simd::load(t.tile[k].w[i]);
-      const vf v = clamped(rounded((x - line.low) * inverse), 0.0f, kMostCode) * r.scale[k];
+      const V u = load<V>(t.tile[k].x[i]);
+      const V w = load<V>(t.tile[k].w[i]);
+      const V v = clamped(rounded((u - line.low) * inverse), 0.0f, kMostCode) * r.scale[k];
       vv = vv + w * v * v;
       vn = vn + w * v * n;
       nn = nn + w * n * n;
-      vx = vx + w * v * x;
-      nx = nx + w * n * x;
+      vu = vu + w * v * u;
+      nu = nu + w * n * u;
     }
+    a += lane_sum(vv);
+    b += lane_sum(vn);
+    c += lane_sum(nn);
+    x += lane_sum(vu);
+    y += lane_sum(nu);
   }
-  const float a = lane_sum(vv);
-  const float b = lane_sum(vn);
-  const float c = lane_sum(nn);
-  const float x = lane_sum(vx);
-  const float y = lane_sum(nx);
   const float determinant = a * c - b * b;
   if (determinant > 1e-6f * a * c) {
     r.d = stored_half((c * x - b * y) / determinant);
@@ -263,25 +282,25 @@ inline void fit_factors(const SuperTile<kN>& t, Ranges<SuperTile<kN>::kTiles>& r
   }
 }
 
-template <class Block, int kN, int kMostCode, int kTop, int kReach>
+template <class V, class Block, int kN, int kMostCode, int kTop, int kReach>
 void search_super_ranges(const Row& row, int64_t cols, uint8_t* out) {
-  constexpr int kTiles = SuperTile<kN>::kTiles;
+  constexpr int kTiles = SuperTile<V, kN>::kTiles;
   for (int64_t b = 0; b < cols / 256; ++b) {
-    SuperTile<kN> t;
+    SuperTile<V, kN> t;
     load_super(row, b * 256, t);
-    Line range[kTiles];
-    Line wanted[kTiles];
+    Line<V> range[kTiles];
+    Line<V> wanted[kTiles];
     for (int k = 0; k < kTiles; ++k) {
       range[k] = range_of(t.tile[k]);
-      const vf high = simd::max(range[k].step + range[k].low, simd::zero());
-      range[k].low = simd::min(range[k].low, simd::zero());
+      const V high = simd::max(range[k].step + range[k].low, zero<V>());
+      range[k].low = simd::min(range[k].low, zero<V>());
       range[k].step = high - range[k].low;
-      wanted[k] = {range[k].step / all(kMostCode), range[k].low};
+      wanted[k] = {range[k].step / all<V>(kMostCode), range[k].low};
     }
-    Ranges<kTiles> best;
+    Ranges<V, kTiles> best;
     whole_ranges<kTop>(wanted, best);
     improve_ranges<kMostCode, kTop, 0>(t, best);
-    Ranges<kTiles> r;
+    Ranges<V, kTiles> r;
     for (int k = 0; k < kTiles; ++k) wanted[k] = search_line<kMostCode>(t.tile[k], range[k], true);
     whole_ranges<kTop>(wanted, r);
     for (int turn = 0; turn <= kFactorTurns; ++turn) {
@@ -289,13 +308,13 @@ void search_super_ranges(const Row& row, int64_t cols, uint8_t* out) {
       improve_ranges<kMostCode, kTop, kReach>(t, r);
       if (r.lost < best.lost) best = r;
     }
-    CodeWords<kN> words[kTiles];
-    int8_t scale[kTiles * kGroups];
-    int8_t minimum[kTiles * kGroups];
+    CodeWords<V, kN> words[kTiles];
+    int8_t scale[kTiles * kGroups<V>];
+    int8_t minimum[kTiles * kGroups<V>];
     for (int k = 0; k < kTiles; ++k) {
       put_line_codes<kMostCode>(t.tile[k], line_of(best, best.scale[k], best.minimum[k]), words[k]);
-      put_int8s(best.scale[k], scale + k * kGroups);
-      put_int8s(best.minimum[k], minimum + k * kGroups);
+      put_int8s(best.scale[k], scale + k * kGroups<V>);
+      put_int8s(best.minimum[k], minimum + k * kGroups<V>);
     }
     Block block = {};
     block.d = block::float_to_half(best.d);
@@ -309,8 +328,9 @@ void search_super_ranges(const Row& row, int64_t cols, uint8_t* out) {
 // ---- the types ----
 
 struct ValuesQ6_K : Integers<-32, 31> {
-  static constexpr float kTries[] = {-30.5f, -31.0f, -31.5f, -32.0f, -32.5f, -33.0f,
-                                     29.5f,  30.0f,  30.5f,  31.0f,  31.5f,  32.0f};
+  static constexpr float kTries[] = {-31.5f, -30.5f, -32.5f, 30.5f, -31.0f, -32.0f,
+                                     -33.0f, 29.5f,  30.0f,  31.0f, 31.5f,  32.0f};
+  static constexpr int kQuick = 4;
   static constexpr int kBias = 32;
 };
 struct ValuesQ3_K : Integers<-4, 3> {
@@ -319,15 +339,53 @@ struct ValuesQ3_K : Integers<-4, 3> {
   static constexpr int kBias = 4;
 };
 
+// What lost least on two models: docs/decisions/0073-what-a-weight-counts.md.
+constexpr float means_of(DType type) {
+  return type == DType::Q4_0 ? 1.0f : type == DType::Q5_0 ? 30.0f : 3.0f;
+}
+
 inline float largest_importance(const float* importance, int64_t cols) {
   float largest = 0;
   for (int64_t i = 0; i < cols; ++i) largest = importance[i] > largest ? importance[i] : largest;
   return largest;
 }
 
+// Powers of two: the plain one and those beside it.
+inline void search_exponents(const Row& row, int64_t cols, uint8_t* out) {
+  for (int64_t at = 0; at < cols; at += block::MXFP4::kLength, out += sizeof(block::MXFP4)) {
+    const float* x = row.x + at;
+    float mean = 0;
+    for (int i = 0; i < 32; ++i) mean += block::magnitude(x[i]) * (1.0f / 32);
+    const auto weight = [&](int i) {
+      return row.importance != nullptr ? row.importance[at + i] * row.unit
+                                       : block::magnitude(x[i]) + row.means * mean;
+    };
+    const int plain = block::mxfp4_plain_exponent(x);
+    block::MXFP4 best;
+    double least = -1;
+    const int exponents[] = {plain, plain + 1, plain - 1};
+    for (const int e : exponents) {
+      if (e < 0 || e > 254) continue;
+      block::MXFP4 tried;
+      float decoded[32];
+      block::encode_with(x, static_cast<uint8_t>(e), tried);
+      to_float(tried, decoded);
+      double loss = 0;
+      for (int i = 0; i < 32; ++i) {
+        const double off = static_cast<double>(x[i]) - static_cast<double>(decoded[i]);
+        loss += static_cast<double>(weight(i)) * off * off;
+      }
+      if (least >= 0 && !(loss < least)) continue;
+      least = loss;
+      best = tried;
+    }
+    std::memcpy(out, &best, sizeof(best));
+  }
+}
+
 void search_row(DType type, const float* x, const float* importance, int64_t cols,
                 void* out) noexcept {
-  Row row = {x, importance, 1.0f};
+  Row row = {x, importance, 1.0f, means_of(type)};
   if (importance != nullptr) {
     const float largest = largest_importance(importance, cols);
     if (largest > 0) {
@@ -336,34 +394,37 @@ void search_row(DType type, const float* x, const float* importance, int64_t col
       row.importance = nullptr;
     }
   }
+  using V = simd::Groups;
   auto* to = static_cast<uint8_t*>(out);
   switch (type) {
     case DType::Q4_0:
-      return search_scales<block::Q4_0, ValuesQ4_0>(row, cols, to);
+      return search_scales<V, block::Q4_0, ValuesQ4_0>(row, cols, to);
     case DType::Q5_0:
-      return search_scales<block::Q5_0, ValuesQ5_0>(row, cols, to);
+      return search_scales<V, block::Q5_0, ValuesQ5_0>(row, cols, to);
     case DType::Q8_0:
-      return search_scales<block::Q8_0, ValuesQ8_0>(row, cols, to);
+      return search_scales<V, block::Q8_0, ValuesQ8_0>(row, cols, to);
     case DType::IQ4_NL:
-      return search_scales<block::IQ4_NL, ValuesIQ4>(row, cols, to);
+      return search_scales<V, block::IQ4_NL, ValuesIQ4>(row, cols, to);
     case DType::NF4:
-      return search_scales<block::NF4, ValuesNF4>(row, cols, to);
+      return search_scales<V, block::NF4, ValuesNF4>(row, cols, to);
+    case DType::MXFP4:
+      return search_exponents(row, cols, to);
     case DType::Q4_1:
-      return search_lines<block::Q4_1, 15>(row, cols, to);
+      return search_lines<V, block::Q4_1, 15>(row, cols, to);
     case DType::Q5_1:
-      return search_lines<block::Q5_1, 31>(row, cols, to);
+      return search_lines<V, block::Q5_1, 31>(row, cols, to);
     case DType::Q2_K:
-      return search_super_ranges<block::Q2_K, 16, 3, 15, 1>(row, cols, to);
+      return search_super_ranges<V, block::Q2_K, 16, 3, 15, 1>(row, cols, to);
     case DType::Q4_K:
-      return search_super_ranges<block::Q4_K, 32, 15, 63, 1>(row, cols, to);
+      return search_super_ranges<simd::vf, block::Q4_K, 32, 15, 63, 1>(row, cols, to);
     case DType::Q5_K:
-      return search_super_ranges<block::Q5_K, 32, 31, 63, 1>(row, cols, to);
+      return search_super_ranges<simd::vf, block::Q5_K, 32, 31, 63, 1>(row, cols, to);
     case DType::Q3_K:
-      return search_super_scales<block::Q3_K, ValuesQ3_K, 16, -32, 31, 2>(row, cols, to);
+      return search_super_scales<V, block::Q3_K, ValuesQ3_K, 16, -32, 31, 2>(row, cols, to);
     case DType::Q6_K:
-      return search_super_scales<block::Q6_K, ValuesQ6_K, 16, -128, 127, 4>(row, cols, to);
+      return search_super_scales<V, block::Q6_K, ValuesQ6_K, 16, -128, 127, 2>(row, cols, to);
     case DType::IQ4_XS:
-      return search_super_scales<block::IQ4_XS, ValuesIQ4, 32, -32, 31, 2>(row, cols, to);
+      return search_super_scales<simd::vf, block::IQ4_XS, ValuesIQ4, 32, -32, 31, 2>(row, cols, to);
     case DType::F32:
     case DType::F16:
     case DType::BF16:

@@ -211,6 +211,7 @@ inline vi narrow_to8(vi a, vi b, vi c, vi d) {
 using wf = vf;
 using wi = vi;
 inline constexpr int64_t kWide = 8;
+using Groups = vf;  // what search.inl fits side by side
 
 inline wi wide_load(const void* p) {
   return load_bytes(p);
@@ -238,6 +239,10 @@ inline wi wide_look_up16(const int8_t* table, wi index) {
 /// kWide halves as floats.
 inline wf wide_halves(const void* p) {
   return load_f16(p);
+}
+/// kWide bfloat16.
+inline wf wide_bf16s(const void* p) {
+  return load_bf16(p);
 }
 inline wi wide_widen(const int8_t* p) {
   int32_t x[8];

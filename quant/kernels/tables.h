@@ -18,7 +18,7 @@ extern const KernelTable kernels_dotprod;
 extern const KernelTable kernels_i8mm;
 #endif
 
-/// Row r of w as floats, by the exact decoder: the entry of every table.
+/// Row r of w as floats, whatever its layout: the entry of the reference table.
 void dequantize_matrix_row(const Matrix& w, int64_t r, float* out) noexcept;
 
 /// What the CPU and the operating system offer, asked with CPUID and XGETBV (a CPU that knows AVX2

@@ -10,6 +10,7 @@ namespace simd {
 using wf = vf;
 using wi = vi;
 inline constexpr int64_t kWide = 8;
+using Groups = vf;  // what search.inl fits side by side
 
 [[gnu::always_inline]] inline wi wide_load(const void* p) {
   return load_bytes(p);
@@ -34,6 +35,9 @@ template <int kBy>
 }
 [[gnu::always_inline]] inline wf wide_halves(const void* p) {
   return load_f16(p);
+}
+[[gnu::always_inline]] inline wf wide_bf16s(const void* p) {
+  return load_bf16(p);
 }
 [[gnu::always_inline]] inline wi wide_widen(const int8_t* p) {
   return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));

@@ -36,6 +36,10 @@ template <int kBy>
 [[gnu::always_inline]] inline wf wide_halves(const void* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
 }
+[[gnu::always_inline]] inline wf wide_bf16s(const void* p) {
+  const __m512i x = _mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
+}
 [[gnu::always_inline]] inline wi wide_widen(const int8_t* p) {
   return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }

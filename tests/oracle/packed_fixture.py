@@ -21,6 +21,7 @@ from quant_data import NF4_LEVELS, nf4_dequantize
 ROWS = 17
 NF4_ID = 0x4E428400
 IQ4_VALUES = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
+MXFP4_VALUES = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
 
 
 def nibbles(b):
@@ -53,6 +54,11 @@ def halves_of_32(b, shifts, mask):
 # One block -> {codes, d, m, scale, min}; d and m are the two bytes of the half.
 def q4_0(b):
     return {"codes": nibbles(b[2:]), "d": b[:2]}
+
+
+def mxfp4(b):
+    scale = (int(b[0]) - 1) << 7 if b[0] >= 2 else 0x20 << int(b[0])  # a bfloat16
+    return {"codes": nibbles(b[1:]), "d": np.array([scale & 255, scale >> 8], np.uint8)}
 
 
 def q4_1(b):
@@ -127,6 +133,7 @@ TYPES = {
     "Q6_K": (14, 256, 210, q6_k, lambda c: c - 32.0, "nibble pair d scale"),
     "IQ4_NL": (20, 32, 18, q4_0, lambda c: np.array(IQ4_VALUES)[c], "nibble d"),
     "IQ4_XS": (23, 256, 136, iq4_xs, lambda c: np.array(IQ4_VALUES)[c], "nibble d scale"),
+    "MXFP4": (39, 32, 17, mxfp4, lambda c: np.array(MXFP4_VALUES)[c], "nibble d"),
     "NF4": (NF4_ID, 64, 34, nf4, lambda c: NF4_LEVELS[c], "nibble d"),
 }
 
@@ -146,7 +153,10 @@ def check(name, raw, blocks, value):
                           len(codes) // len(b.get("min", [1])))
         m = half(b["m"]) if "m" in b else 0.0
         sign = -1 if "min" in b else 1
-        got.append(half(b["d"]) * scale * codes + sign * m * least)
+        d = half(b["d"])
+        if name == "MXFP4":
+            d = float(np.concatenate([[0, 0], b["d"]]).astype(np.uint8).view(np.float32)[0])
+        got.append(d * scale * codes + sign * m * least)
     if name == "NF4":
         want = nf4_dequantize(raw.reshape(-1, 34))
     else:
@@ -227,14 +237,18 @@ def matrix(random, name, rows, units):
     """Random blocks with tame factors: the bytes, and the blocks parsed, with padding rows."""
     _, _, size, parse, value, _ = TYPES[name]
     raw = random.integers(0, 256, (rows, units, size), dtype=np.uint8)
-    offsets = {"Q2_K": (80, 82), "Q3_K": (108,), "Q6_K": (208,)}.get(
+    if name == "MXFP4":
+        raw[:, :, 0] = random.integers(110, 130, (rows, units))
+    offsets = {"MXFP4": (), "Q2_K": (80, 82), "Q3_K": (108,), "Q6_K": (208,)}.get(
         name, (0, 2) if name in ("Q4_1", "Q5_1", "Q4_K", "Q5_K") else (0,))
     for at in offsets:
         factors = random.uniform(-1, 1, (rows, units, 1)).astype(np.float16)
         raw[:, :, at:at + 2] = factors.view(np.uint8).reshape(rows, units, 2)
     blocks = [[parse(raw[r, u]) for u in range(units)] for r in range(rows)]
     check(name, raw.reshape(rows, -1), [b for row in blocks for b in row], value)
-    padding = [[parse(np.zeros(size, np.uint8))] * units] * (-rows % 16)
+    nothing = parse(np.zeros(size, np.uint8))
+    nothing["d"] = np.zeros(2, np.uint8)
+    padding = [[nothing] * units] * (-rows % 16)
     return raw.tobytes(), blocks + padding
 
 
@@ -243,7 +257,7 @@ def main():
     tensors = []
     for name, (type_id, length, _, _, _, planes) in TYPES.items():
         units = 3 if length == 32 else 2
-        own = np.random.default_rng(7) if type_id == NF4_ID else random
+        own = np.random.default_rng({"NF4": 7, "MXFP4": 9}[name]) if name in ("NF4", "MXFP4") else random
         raw, blocks = matrix(own, name, ROWS, units)
         cols = units * length
         tensors.append((name, type_id, ROWS, cols, raw))

@@ -10,7 +10,7 @@ is scored, so rows n_ctx/2 .. n_ctx-2 predict tokens n_ctx/2+1 .. n_ctx-1.
   perplexity.py kl -m MODEL.gguf A.npy B.npy C.npy
       each file [512, vocab] float32 from `nibble logits -m MODEL --tokens ... -o FILE.npy` of one
       window; prints mean KL(reference || file), the share of equal argmax and both perplexities
-  perplexity.py run -m MODEL.gguf --nibble build/nibble [-- more flags of nibble]
+  perplexity.py run -m MODEL.gguf --nibble build/release/tools/nibble [-- more flags of nibble]
       the same, calling `nibble logits` itself
 
 Reference logits are kept under ${XDG_CACHE_HOME:-~/.cache}/nibble/oracle.
@@ -133,7 +133,7 @@ def main():
     parser.add_argument("-f", "--file", default=TEXT)
     parser.add_argument("-c", "--ctx", type=int, default=512)
     parser.add_argument("--chunks", type=int, default=3)
-    parser.add_argument("--nibble", default="build/release/nibble")
+    parser.add_argument("--nibble", default="build/release/tools/nibble")
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args = parser.parse_intermixed_args(sys.argv[1:end])  # files may follow options
     flags = sys.argv[end + 1:]

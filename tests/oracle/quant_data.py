@@ -7,9 +7,9 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType as T
 DECODED = {
     T.F32: [], T.F16: [0], T.BF16: [0], T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2],
     T.Q8_0: [0], T.Q2_K: [80, 82], T.Q3_K: [108], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208],
-    T.IQ4_NL: [0], T.IQ4_XS: [0],
+    T.IQ4_NL: [0], T.IQ4_XS: [0], T.MXFP4: [],
 }
-ENCODED = [T.F32, T.F16, T.BF16, T.Q8_0, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1]
+ENCODED = [T.F32, T.F16, T.BF16, T.Q8_0, T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.MXFP4]
 
 # NF4, a type that gguf does not have: docs/format.md, written down once more with numpy. The levels
 # and the borders between them are those of the package bitsandbytes.
@@ -97,4 +97,6 @@ def random_rows(rng, qtype, count, cols):
             part[:] = bits.view(np.float32)
     if qtype in (T.Q4_1, T.Q5_1):
         rows += np.float32(0)  # of -0 and +0 which one is the minimum is numpy's own choice
+    if qtype == T.MXFP4:  # gguf's exponents of smaller numbers wrap around
+        rows[np.abs(rows) < 1e-36] = 0
     return rows

@@ -60,6 +60,10 @@ template <class Block, class Factor>
 void random_block(Rng& rng, Block& b, Factor factor) {
   auto* bytes = reinterpret_cast<uint8_t*>(&b);
   for (size_t i = 0; i < sizeof(Block); ++i) bytes[i] = static_cast<uint8_t>(rng());
+  if constexpr (requires { b.e; }) {  // the power of two at or below the factor
+    const float d = std::fabs(block::half_to_float(factor()));
+    b.e = static_cast<uint8_t>(d > 0 ? 128 + std::ilogb(d) : 100);
+  }
   if constexpr (requires { b.d; }) b.d = factor();
   if constexpr (requires { b.m; }) b.m = factor();
   if constexpr (requires { b.dmin; }) b.dmin = factor();

@@ -100,9 +100,15 @@ TEST_CASE("a packed tensor's shape, size and place are checked") {
   CHECK_THAT(refusal(one_tensor({32, 17}, kQ4, 64, 32, kBytes + 32)), Contains("multiple of 64"));
   CHECK_THAT(refusal(one_tensor({48, 17}, kQ4, 64, 0, kBytes)), Contains("multiple of 32"));
   CHECK_THAT(refusal(one_tensor({32, 1}, 0x4E42000E, 64, 0, kBytes)), Contains("multiple of 256"));
-  CHECK_THAT(refusal(one_tensor({32}, kQ4, 64, 0, kBytes)), Contains("expected 2 dimensions"));
+  CHECK_THAT(refusal(one_tensor({32}, kQ4, 64, 0, kBytes)), Contains("expected 2 or 3 dimensions"));
+  CHECK(refusal(one_tensor({32, 16, 2}, kQ4, 64, 0, kBytes)) == "opened");
+  CHECK_THAT(refusal(one_tensor({32, 16, 2}, kQ4, 64, 0, kBytes - 1)), Contains("ends at byte"));
   CHECK_THAT(refusal(one_tensor({32, 17, 1}, kQ4, 64, 0, kBytes)),
-             Contains("expected 2 dimensions"));
+             Contains("expected matrices of a multiple of 16 rows (type Q4_0.R16), got 17"));
+  CHECK_THAT(refusal(one_tensor({32, 16, 2, 1}, kQ4, 64, 0, kBytes)),
+             Contains("expected 2 or 3 dimensions (type Q4_0.R16), got 4"));
+  CHECK_THAT(refusal(one_tensor({32, 16, 2}, 0x4E421008, 64, 0, 1 << 20)),
+             Contains("expected 2 dimensions (type Q8_0.R16H), got 3"));
   CHECK_THAT(refusal(one_tensor({32800, 1}, 0x4E421008, 64, 0, 1 << 20)),
              Contains("at most 32768 elements (type Q8_0.R16H), got 32800"));
   CHECK(refusal(one_tensor({0, 17}, kQ4, 64, 0, 0)) == "opened");

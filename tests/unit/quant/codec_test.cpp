@@ -177,6 +177,11 @@ double error_bound(DType type, const float* x, int64_t i) {
       const double m = static_cast<double>(*least);
       return (d / 2 + 31 * half_error(d) + half_error(m) + largest * 0x1p-22) * kSlack;
     }
+    case DType::MXFP4: {
+      // Steps of 4 (twice that counted from the last value, 12, to where the next exponent begins).
+      const double d = std::exp2(std::floor(std::log2(largest)) - 3);
+      return d * 4 * kSlack;
+    }
     case DType::NF4:  // the widest gap is between the two lowest levels
       return (largest * (1 - 0.6961928) / 2 + half_error(largest)) * kSlack;
     case DType::IQ4_NL: {

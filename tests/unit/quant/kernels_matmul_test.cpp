@@ -51,6 +51,8 @@ double largest_weight(DType type) {
       return 127;
     case DType::IQ4_XS:
       return 32 * 127;
+    case DType::MXFP4:
+      return 12;
     case DType::NF4:
       return 1.5;  // 1, and two more roundings of d a plane
     default:
@@ -349,6 +351,17 @@ TEST_CASE("packed weights give the bits of the file's", "[kernels]") {
         const auto packed = pack(type, w.data(), rows, cols);
         GuardedBuffer pb(static_cast<int64_t>(packed.size()), Flush::end);
         std::memcpy(pb.data(), packed.data(), packed.size());
+        const auto floats = decoded(type, w, rows, cols);
+        for (int64_t r : {int64_t{0}, int64_t{17}, rows - 1}) {
+          const auto n = static_cast<size_t>(cols);
+          std::vector<float> row(n, NAN), plain(n, NAN);
+          k->dequantize_row({pb.data(), type, rows, cols, true}, r, row.data());
+          k->dequantize_row({w.data(), type, rows, cols}, r, plain.data());
+          INFO(k->name << " " << dtype_info(type).name << " row " << r);
+          CHECK(same_bits(
+              row, std::vector<float>(floats.begin() + r * cols, floats.begin() + (r + 1) * cols)));
+          CHECK(same_bits(plain, row));
+        }
         for (int64_t tokens : {1, 3, 66}) {
           const auto x = normal(rng, tokens * cols);
           const auto act = prepare(*k, type, x.data(), tokens, cols);

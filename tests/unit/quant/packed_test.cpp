@@ -54,7 +54,7 @@ TEST_CASE("packing gives back the file's bytes", "[packed]") {
       }
     }
   }
-  CHECK(types == 13);
+  CHECK(types == 14);
 }
 
 TEST_CASE("Q4_0's planes are where the layout says", "[packed]") {

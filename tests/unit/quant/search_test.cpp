@@ -36,7 +36,8 @@ std::vector<float> decoded(DType type, const std::vector<uint8_t>& row, size_t c
   return out;
 }
 
-// Weights that share a scale: search.h adds their mean magnitude to each weight's own.
+// Weights that share a scale: search.h adds their mean magnitude to each weight's own, so many
+// times.
 int64_t group_length(DType type) {
   switch (type) {
     case DType::Q2_K:
@@ -51,13 +52,15 @@ int64_t group_length(DType type) {
 }
 
 double importance_of(DType type, const std::vector<float>& x, const float* importance, size_t i) {
+  if (importance != nullptr) return static_cast<double>(importance[i]);
+  const double means = type == DType::Q4_0 ? 1 : type == DType::Q5_0 ? 30 : 3;
   const auto n = static_cast<size_t>(group_length(type));
   double mean = 0;
   for (size_t k = i / n * n; k < i / n * n + n; ++k) {
     mean += std::fabs(static_cast<double>(x[k])) / static_cast<double>(n);
   }
   const double own = std::fabs(static_cast<double>(x[i]));
-  return (importance == nullptr ? 1.0 : static_cast<double>(importance[i])) * (own + mean);
+  return own + means * mean;
 }
 
 double loss(DType type, const std::vector<float>& x, const float* importance,

@@ -22,11 +22,22 @@ TensorFile open_source(FileSource source) {
   fail_foreign(source.bytes, source.name);
 }
 
-TensorFile open_shard(const std::string& path, const FileOptions& options) {
-  FileSource source{path, std::make_unique<MappedFile>(path, options), {}};
+TensorFile open_map(std::unique_ptr<MappedFile> map, const FileOptions& options) {
+  FileSource source{map->path(), std::move(map), {}};
   if (probe_archive(source.map->bytes())) source.map = unpack_archive(*source.map, options);
   source.bytes = source.map->bytes();
   return open_source(std::move(source));
+}
+
+TensorFile open_shard(const std::string& path, const FileOptions& options) {
+  return open_map(std::make_unique<MappedFile>(path, options), options);
+}
+
+void require_whole(const TensorFile& file) {
+  if (split_count(file) > 1) {
+    fail(ErrorCode::unsupported, "{}: expected a whole model, got one of {} files", file.path(),
+         split_count(file));
+  }
 }
 
 }  // namespace
@@ -63,10 +74,13 @@ TensorFile open_tensor_memory(std::span<const std::byte> bytes, const std::strin
     fail(ErrorCode::bad_argument, "{}: expected memory aligned to 8 bytes", name);
   }
   TensorFile file = open_source(FileSource{name, nullptr, bytes});
-  if (split_count(file) > 1) {
-    fail(ErrorCode::unsupported, "{}: expected a whole model in memory, got one of {} files", name,
-         split_count(file));
-  }
+  require_whole(file);
+  return file;
+}
+
+TensorFile open_tensor_map(std::unique_ptr<MappedFile> map, const FileOptions& options) {
+  TensorFile file = open_map(std::move(map), options);
+  require_whole(file);
   return file;
 }
 

@@ -175,6 +175,9 @@ TensorFile open_tensor_file(const std::string& path);
 TensorFile open_tensor_file(const std::string& path, const FileOptions& options);
 /// The same, but of a split model this file alone.
 TensorFile open_tensor_shard(const std::string& path);
+/// The same over bytes that are there already: a piece of a file, or what a caller's own reader
+/// gave (MappedFile). Errors: bad_file, unsupported (one of the files of a split model).
+TensorFile open_tensor_map(std::unique_ptr<MappedFile> map, const FileOptions& options);
 /// The same over memory that outlives the result, aligned to 8 bytes (bad_argument if not: tensors
 /// are read in place); name is used in messages.
 TensorFile open_tensor_memory(std::span<const std::byte> bytes, const std::string& name);

@@ -27,9 +27,15 @@ std::string shape_problem(const TensorInfo& info, const StoredType& type) {
     return fmt::format("expected rows of a multiple of {} elements (type {}), got {}", step,
                        dtype_ecosystem_name(info.type_id), info.cols());
   }
-  if (type.packed && info.n_dims != 2) {
-    return fmt::format("expected 2 dimensions (type {}), got {}",
+  const bool stacked = info.n_dims == 3 && type.form != PackForm::ordered;
+  if (type.packed && info.n_dims != 2 && !stacked) {
+    return fmt::format("expected {} dimensions (type {}), got {}",
+                       type.form == PackForm::ordered ? "2" : "2 or 3",
                        dtype_ecosystem_name(info.type_id), info.n_dims);
+  }
+  if (type.packed && stacked && info.shape[1] % kGroupRows != 0) {
+    return fmt::format("expected matrices of a multiple of {} rows (type {}), got {}", kGroupRows,
+                       dtype_ecosystem_name(info.type_id), info.shape[1]);
   }
   if (type.packed && type.form == PackForm::ordered && info.cols() > kMostOrderedCols) {
     return fmt::format("expected rows of at most {} elements (type {}), got {}", kMostOrderedCols,

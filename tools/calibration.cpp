@@ -4,11 +4,11 @@
 
 #include "formats/io/error.h"
 #include "runtime/engine/collect_imatrix.h"
+#include "runtime/engine/quality_card.h"
 #include "tools/calibration_text.h"
 #include "tools/exit_code.h"
 #include "tools/open_model.h"
 #include "tools/output.h"
-#include "tools/quality_card.h"
 #include "tools/stats.h"
 #include "tools/values.h"
 

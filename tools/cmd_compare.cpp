@@ -8,6 +8,7 @@
 #include "runtime/convert/tensor_errors.h"
 #include "runtime/engine/collect_imatrix.h"
 #include "runtime/engine/compare_models.h"
+#include "runtime/engine/quality_card.h"
 #include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/control_filter.h"
@@ -16,7 +17,6 @@
 #include "tools/options.h"
 #include "tools/output.h"
 #include "tools/progress.h"
-#include "tools/quality_card.h"
 #include "tools/values.h"
 
 namespace nibble {

@@ -1,4 +1,5 @@
 // nibble inspect: what a model file holds and whether it runs here.
+#include "runtime/engine/inspection.h"
 #include "tools/command.h"
 #include "tools/command_line.h"
 #include "tools/inspection.h"
@@ -8,8 +9,6 @@
 
 namespace nibble {
 namespace {
-
-constexpr size_t kMostItems = 16;
 
 int run(const Command& self, std::span<const std::string> args) {
   ModelOptions model;
@@ -34,8 +33,14 @@ int run(const Command& self, std::span<const std::string> args) {
   } catch (const Error& e) {
     rethrow_open_error(e);
   }
-  const nlohmann::ordered_json inspection =
-      inspect_file(file, model, context, full ? SIZE_MAX : kMostItems);
+  const SessionOptions session = session_options(context);
+  InspectOptions how;
+  how.isa = model.isa;
+  how.n_ctx = session.n_ctx;
+  how.n_batch = session.n_batch;
+  how.kv_type = session.kv_type;
+  if (full) how.most_items = SIZE_MAX;
+  const nlohmann::ordered_json inspection = inspect_file(file, how);
   Output out;
   if (json) {
     out.write(inspection.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));

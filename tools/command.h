@@ -17,6 +17,6 @@ struct Command {
 
 extern const Command cmd_chat, cmd_run, cmd_tokenize, cmd_inspect, cmd_logits, cmd_perplexity,
     cmd_bench, cmd_doctor, cmd_pack, cmd_quantize, cmd_imatrix, cmd_compare, cmd_convert,
-    cmd_verify, cmd_split, cmd_merge, cmd_archive;
+    cmd_verify, cmd_split, cmd_merge, cmd_archive, cmd_embed;
 
 }  // namespace nibble

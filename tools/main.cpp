@@ -17,7 +17,7 @@ namespace {
 constexpr const Command* kCommands[] = {
     &cmd_chat,    &cmd_run,    &cmd_inspect, &cmd_tokenize, &cmd_logits,  &cmd_perplexity,
     &cmd_bench,   &cmd_doctor, &cmd_pack,    &cmd_quantize, &cmd_imatrix, &cmd_compare,
-    &cmd_convert, &cmd_verify, &cmd_split,   &cmd_merge,    &cmd_archive,
+    &cmd_convert, &cmd_verify, &cmd_split,   &cmd_merge,    &cmd_archive, &cmd_embed,
 };
 
 int print(const std::string& text) {

@@ -1,5 +1,6 @@
 #include "formats/io/file_guard.h"
 
+#include <dlfcn.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include <csignal>
 #include <cstdint>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include "formats/io/error.h"
@@ -28,8 +30,30 @@ namespace {
 
 constexpr size_t kMostGuards = 4096;
 
+/// Held for a few instructions. In a child that was forked while a thread of the parent held it, it
+/// is free: nobody there would ever release it.
+class ForkLock {
+ public:
+  void lock() noexcept {
+    const pid_t self = ::getpid();
+    pid_t holder = 0;
+    while (!holder_.compare_exchange_weak(holder, self, std::memory_order_acquire)) {
+      if (holder != 0 && holder != self &&
+          holder_.compare_exchange_strong(holder, self, std::memory_order_acquire)) {
+        return;
+      }
+      holder = 0;
+      std::this_thread::yield();
+    }
+  }
+  void unlock() noexcept { holder_.store(0, std::memory_order_release); }
+
+ private:
+  std::atomic<pid_t> holder_{0};
+};
+
 constinit GuardedRange g_ranges[kMostGuards];
-constinit std::mutex g_mutex;  // of everything below
+constinit ForkLock g_mutex;  // of everything below
 constinit int g_guards = 0;
 constinit bool g_installed = false;
 // What was there before; written while our handler is not.
@@ -99,9 +123,18 @@ void install() {
   g_installed = true;
 }
 
+/// Somebody, maybe another copy of this library, put their handler over ours and will call ours or
+/// put it back: its code must stay, whoever unloads the library.
+void stay_loaded() noexcept {
+  Dl_info info = {};
+  if (::dladdr(reinterpret_cast<void*>(&on_fault), &info) == 0 || info.dli_fname == nullptr) return;
+  (void)::dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 void uninstall() noexcept {
   struct sigaction now = {};
-  if (!g_installed || ::sigaction(SIGBUS, nullptr, &now) != 0 || !is_ours(now)) return;
+  if (!g_installed || ::sigaction(SIGBUS, nullptr, &now) != 0) return;
+  if (!is_ours(now)) return stay_loaded();
   if (::sigaction(SIGBUS, &g_previous, nullptr) == 0) g_installed = false;
 }
 

@@ -40,6 +40,17 @@ MappedFile::Opened::Opened(const std::string& path) {
     fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) fail_errno(path, "open", errno);
+  look(path);
+}
+
+MappedFile::Opened::Opened(int given, const std::string& name)
+    : fd(::fcntl(given, F_DUPFD_CLOEXEC, 0)) {
+  if (fd < 0) fail_errno(name, "copy its descriptor", errno);
+  look(name);
+}
+
+void MappedFile::Opened::look(const std::string& path) {
+  struct stat status {};
   try {
     if (::fstat(fd, &status) != 0) fail_errno(path, "read its status", errno);
     require_regular(path, status);
@@ -59,6 +70,7 @@ MappedFile::Opened::~Opened() {
 MappedFile::Opened::Opened(Opened&& other) noexcept
     : fd(std::exchange(other.fd, -1)),
       size(other.size),
+      begin(other.begin),
       written_s(other.written_s),
       written_ns(other.written_ns) {}
 
@@ -87,6 +99,28 @@ MappedFile::MappedFile(const std::vector<std::string>& paths, const FileOptions&
     total = *aligned;
   }
   size_ = parts_.back().offset + parts_.back().size;
+  bring(total, options);
+}
+
+MappedFile::MappedFile(int fd, uint64_t offset, uint64_t size, const std::string& name,
+                       const FileOptions& options)
+    : path_(name), paths_{name} {
+  Opened file(fd, name);
+  const uint64_t left = file.size - std::min(offset, file.size);
+  if (offset > file.size || size > left) {
+    fail(ErrorCode::bad_argument, "{}: expected {} bytes from {} on, got a file of {}", name, size,
+         offset, file.size);
+  }
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  size_ = size > 0 ? size : left;
+  in_memory_ = options.in_memory || offset % page != 0;
+  file.begin = offset;
+  files_.push_back(std::move(file));
+  parts_.push_back({0, size_});
+  bring((size_ + page - 1) / page * page, options);
+}
+
+void MappedFile::bring(uint64_t total, const FileOptions& options) {
   if (total == 0) return;
   // Address space for all, which the files then take over piece by piece.
   const int access = in_memory_ ? PROT_READ | PROT_WRITE : PROT_NONE;
@@ -123,8 +157,8 @@ void MappedFile::map_all() {
   for (size_t i = 0; i < files_.size(); ++i) {
     if (parts_[i].size == 0) continue;
     auto* at = const_cast<std::byte*>(data_) + parts_[i].offset;
-    if (::mmap(at, parts_[i].size, PROT_READ, MAP_SHARED | MAP_FIXED, files_[i].fd, 0) ==
-        MAP_FAILED) {
+    if (::mmap(at, parts_[i].size, PROT_READ, MAP_SHARED | MAP_FIXED, files_[i].fd,
+               static_cast<off_t>(files_[i].begin)) == MAP_FAILED) {
       fail_errno(paths_[i], "map", errno);
     }
   }
@@ -139,7 +173,8 @@ void MappedFile::read_all(const FileOptions& options) {
     uint64_t at = 0;
     while (at < parts_[i].size) {
       const uint64_t n = std::min(kReadBytes, parts_[i].size - at);
-      const ssize_t got = ::pread(files_[i].fd, to + at, n, static_cast<off_t>(at));
+      const ssize_t got =
+          ::pread(files_[i].fd, to + at, n, static_cast<off_t>(files_[i].begin + at));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) fail_errno(paths_[i], "read", errno);
       if (got == 0) break;  // shorter than it was

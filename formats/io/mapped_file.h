@@ -44,6 +44,11 @@ class MappedFile {
   /// Files one behind the other, each from a new page on; what is between them is undefined.
   /// paths must not be empty. Errors: as above, for each.
   explicit MappedFile(const std::vector<std::string>& paths, const FileOptions& = {});
+  /// A piece of a file that is open: `size` bytes (0: all there are) from offset on. The descriptor
+  /// stays the caller's. Where offset is no multiple of the page size, the piece is read into
+  /// memory. Errors: io (also: no regular file), bad_argument (the piece ends behind the file).
+  MappedFile(int fd, uint64_t offset, uint64_t size, const std::string& name,
+             const FileOptions& = {});
   /// Memory that stands for what a file holds, `size` bytes that fill writes.
   /// Errors: io; what fill throws.
   MappedFile(const std::string& path, uint64_t size,
@@ -75,17 +80,22 @@ class MappedFile {
   /// A file that is open, to ask the system about. The map itself needs no descriptor.
   struct Opened {
     explicit Opened(const std::string& path);
+    /// Of a descriptor that the caller keeps.
+    Opened(int given, const std::string& name);
     ~Opened();
     Opened(Opened&& other) noexcept;
     Opened& operator=(Opened&&) = delete;
     /// 0: unchanged; -1: changed; else the system's error.
     int changed() const noexcept;
+    void look(const std::string& path);
 
     int fd = -1;
     uint64_t size = 0;
+    uint64_t begin = 0;  // of the part
     int64_t written_s = 0, written_ns = 0;
   };
 
+  void bring(uint64_t total, const FileOptions& options);
   void read_all(const FileOptions& options);
   void map_all();
   int advise(uint64_t offset, uint64_t length, int advice) const noexcept;

@@ -157,10 +157,9 @@ PackFileResult pack_file(const TensorFile& in, const std::string& out,
     fail(ErrorCode::bad_argument, "{}: expected a matrix of a type that can be packed, got none",
          in.path());
   }
-  // A packed tensor has two dimensions: experts are packed whenever the file is opened.
   const auto packable_of = [&](const TensorInfo& info) {
     const auto at = packables.find(in.data(info).data());
-    const bool none = info.bytes == 0 || info.n_dims > 2 || at == packables.end();
+    const bool none = info.bytes == 0 || info.n_dims > 3 || at == packables.end();
     return none ? nullptr : &at->second;
   };
 

@@ -18,18 +18,20 @@ namespace {
 class Collector : public MatmulObserver {
  public:
   Collector(const TensorFile& file, const Model& model, bool output_head) {
-    std::map<const void*, std::string> names;
+    std::map<const void*, const TensorInfo*> infos;
     for (const TensorInfo& info : file.tensors()) {
-      // Experts are left out: each sees rows of its own.
-      if (info.bytes > 0 && info.n_dims < 3) names.emplace(file.data(info).data(), info.name);
+      if (info.bytes > 0) infos.emplace(file.data(info).data(), &info);
     }
     const auto add = [&](const Matrix& w) {
       if (w.data == nullptr) return;
-      const auto name = names.find(w.data);
-      if (name == names.end()) return;  // a vector: copied out of the file
+      const auto info = infos.find(w.data);
+      if (info == infos.end()) return;  // a vector: copied out of the file
       Sums sums;
-      sums.name = name->second;
-      sums.values.resize(static_cast<size_t>(w.cols));
+      sums.name = info->second->name;
+      sums.cols = w.cols;
+      const int64_t parts = info->second->n_dims == 3 ? info->second->shape[0] : 1;
+      sums.counts.resize(static_cast<size_t>(parts));
+      sums.values.resize(static_cast<size_t>(parts * w.cols));
       sums_.emplace(&w, std::move(sums));
     };
     for (const LayerWeights& layer : model.weights.layers) {
@@ -41,24 +43,27 @@ class Collector : public MatmulObserver {
   void input(const Matrix& w, const MatmulInput& in, int64_t begin, int64_t end) noexcept override {
     const auto at = sums_.find(&w);
     if (at == sums_.end()) return;
-    double* to = at->second.values.data();  // [cols]
+    Sums& sums = at->second;
+    double* to = sums.values.data() + in.part * sums.cols;  // [cols]
     for (int64_t r = 0; r < in.rows; ++r) {
       const float* x = in.x + r * in.stride;
       for (int64_t c = begin; c < end; ++c) {
         to[c] += static_cast<double>(x[c]) * static_cast<double>(x[c]);
       }
     }
-    if (begin == 0 && end > 0) at->second.count += in.rows;
+    if (begin == 0 && end > 0) sums.counts[static_cast<size_t>(in.part)] += in.rows;
   }
 
   std::vector<ImatrixEntry> entries(const std::string& file) const {
     std::vector<ImatrixEntry> out;
     for (const auto& [matrix, sums] : sums_) {
-      if (sums.count == 0) continue;
+      if (std::all_of(sums.counts.begin(), sums.counts.end(), [](int64_t n) { return n == 0; })) {
+        continue;
+      }
       ImatrixEntry entry;
       entry.name = sums.name;
-      entry.cols = static_cast<int64_t>(sums.values.size());
-      entry.counts = {static_cast<float>(sums.count)};
+      entry.cols = sums.cols;
+      for (const int64_t count : sums.counts) entry.counts.push_back(static_cast<float>(count));
       for (const double value : sums.values) {
         entry.sums.push_back(static_cast<float>(value));
         if (std::isfinite(entry.sums.back())) continue;
@@ -74,8 +79,9 @@ class Collector : public MatmulObserver {
  private:
   struct Sums {
     std::string name;
-    std::vector<double> values;  // [cols]
-    int64_t count = 0;           // rows
+    int64_t cols = 0;
+    std::vector<double> values;   // [parts, cols]
+    std::vector<int64_t> counts;  // [parts]  rows
   };
   std::map<const Matrix*, Sums> sums_;
 };

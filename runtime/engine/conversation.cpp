@@ -106,7 +106,7 @@ void Conversation::clear() {
   sampled_.clear();
 }
 
-std::vector<int32_t> Conversation::render(size_t end, bool generation_prompt) const {
+std::vector<PromptSegment> Conversation::segments(size_t end, bool generation_prompt) const {
   const Tokenizer& tokenizer = engine_->tokenizer();
   std::vector<ChatMessage> all;
   if (!system_.empty()) all.push_back({"system", system_});
@@ -115,23 +115,34 @@ std::vector<int32_t> Conversation::render(size_t end, bool generation_prompt) co
   options.add_generation_prompt = generation_prompt;
   options.bos_token = token_text_or_empty(tokenizer, tokenizer.bos());
   options.eos_token = token_text_or_empty(tokenizer, tokenizer.eos());
-  const std::vector<PromptSegment> segments = engine_->chat_template()->render(all, options);
+  return engine_->chat_template()->render(all, options);
+}
 
+std::string Conversation::text() const {
+  if (messages_.empty() || messages_.back().role != "assistant") {
+    return prompt_text(segments(messages_.size(), true));
+  }
+  return prompt_text(segments(messages_.size() - 1, true)) + messages_.back().content;
+}
+
+std::vector<int32_t> Conversation::render(size_t end, bool generation_prompt) const {
+  const Tokenizer& tokenizer = engine_->tokenizer();
+  const std::vector<PromptSegment> parts = segments(end, generation_prompt);
   std::vector<int32_t> ids;
   const auto append = [&ids](const std::vector<int32_t>& more) {
     ids.insert(ids.end(), more.begin(), more.end());
   };
-  const std::span<const PromptSegment> view(segments);
+  const std::span<const PromptSegment> view(parts);
   size_t begin = 0;    // first segment that is not tokenized yet
   size_t message = 0;  // first message whose content has not been met
-  for (size_t i = 0; i < segments.size(); ++i) {
-    if (segments[i].from_template) continue;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].from_template) continue;
     size_t found = message;
-    while (found < end && messages_[found].content != segments[i].text) ++found;
+    while (found < end && messages_[found].content != parts[i].text) ++found;
     if (found == end) continue;
     message = found + 1;
-    if (sampled_[found].empty() || i == 0 || i + 1 == segments.size()) continue;
-    if (!begins_with_control(tokenizer, segments[i + 1])) continue;
+    if (sampled_[found].empty() || i == 0 || i + 1 == parts.size()) continue;
+    if (!begins_with_control(tokenizer, parts[i + 1])) continue;
     append(encode(tokenizer, view.subspan(begin, i - begin)));
     append(sampled_[found]);
     begin = i + 1;

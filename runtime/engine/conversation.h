@@ -70,12 +70,17 @@ class Conversation {
   /// turn. Older turns are dropped as prompt() does. Errors: bad_argument (no answer to continue),
   /// context_full.
   std::vector<int32_t> continuation(int64_t n_ctx, DropReport* report);
+  /// What prompt() tokenizes, or continuation() where the last message is an answer, as text.
+  /// Errors: bad_argument (the template's).
+  std::string text() const;
   PromptParts parts(int64_t n_ctx) const;
   /// Tokens kept free for the answer in a context of n_ctx.
   int64_t reserved(int64_t n_ctx) const noexcept;
 
  private:
-  /// Tokens of messages_[0, end) after the system prompt.
+  /// messages_[0, end) after the system prompt.
+  std::vector<PromptSegment> segments(size_t end, bool generation_prompt) const;
+  /// Their tokens.
   std::vector<int32_t> render(size_t end, bool generation_prompt) const;
   std::vector<int32_t> render_continuation() const;
   std::vector<int32_t> tokens_of(std::string_view text, std::vector<int32_t> sampled) const;

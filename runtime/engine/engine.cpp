@@ -61,17 +61,27 @@ const char* main_type(const TensorFile& file) {
 
 }  // namespace
 
+TensorFile open_model_file(const std::string& path, const FileOptions& options) {
+  if (options.in_memory) require_memory_for(path, open_tensor_file(path).file_bytes().size());
+  return open_tensor_file(path, options);
+}
+
 Engine::Engine() = default;
 Engine::~Engine() = default;
 
 std::shared_ptr<const Engine> Engine::open(const std::string& path, const EngineOptions& options) {
+  return open_with([&](const FileOptions& how) { return open_model_file(path, how); }, options);
+}
+
+std::shared_ptr<const Engine> Engine::open_with(const FileOpener& opener,
+                                                const EngineOptions& options) {
   const DefaultFloatEnvironment as_compiled;
   const FaultSignalOpen faults;
   const KernelTable* kernels = choose_kernels(options.isa);
   throw_if_cancelled(options.cancel);
   std::shared_ptr<Engine> engine(new Engine);
   engine->kernels_ = kernels;
-  engine->open_file(path, options);
+  engine->open_file(opener, options);
   try {
     engine->read_model(options);
   } catch (const Error& e) {
@@ -85,7 +95,7 @@ std::shared_ptr<const Engine> Engine::open(const std::string& path, const Engine
   return engine;
 }
 
-void Engine::open_file(const std::string& path, const EngineOptions& options) {
+void Engine::open_file(const FileOpener& opener, const EngineOptions& options) {
   FileOptions how;
   how.in_memory = options.in_memory;
   how.on_read = [&options](uint64_t done, uint64_t total) {
@@ -93,16 +103,7 @@ void Engine::open_file(const std::string& path, const EngineOptions& options) {
     if (options.on_progress) options.on_progress(done, total);
   };
   how.parallel = parallel_for(options.n_threads, options.thread_source);
-  if (options.in_memory) {
-    const auto needed = static_cast<int64_t>(open_tensor_file(path).file_bytes().size());
-    if (const int64_t left = available_memory(); left >= 0 && needed > left) {
-      throw Error(
-          ErrorCode::out_of_memory,
-          fmt::format("{}: memory: the file takes {} bytes, available {}", path, needed, left),
-          "map the file instead of reading it into memory");
-    }
-  }
-  file_ = open_tensor_file(path, how);
+  file_ = opener(how);
 }
 
 void Engine::read_model(const EngineOptions& options) {

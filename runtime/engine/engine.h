@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/io/mapped_file.h"
 #include "formats/tensor_file.h"
 #include "quant/kernels/kernels.h"
 #include "runtime/engine/memory_plan.h"
@@ -34,11 +35,19 @@ struct EngineOptions {
   const CancelToken* cancel = nullptr;  // not owned; checked while opening
 };
 
+/// How the file is opened: with what EngineOptions mean for it.
+using FileOpener = std::function<TensorFile(const FileOptions&)>;
+/// The opener of a path. Errors: as open_tensor_file; out_of_memory (in_memory).
+TensorFile open_model_file(const std::string& path, const FileOptions& options);
+
 class Engine {
  public:
   /// Errors: not_found, io (also: the file was written to or truncated meanwhile), bad_file,
   /// unsupported (architecture, tensor type, tokenizer, isa), out_of_memory (in_memory), cancelled.
   static std::shared_ptr<const Engine> open(const std::string& path, const EngineOptions& = {});
+  /// Of a file that is not opened by its path. Errors: the opener's, and those of open().
+  static std::shared_ptr<const Engine> open_with(const FileOpener& opener,
+                                                 const EngineOptions& = {});
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -65,7 +74,7 @@ class Engine {
 
  private:
   Engine();
-  void open_file(const std::string& path, const EngineOptions&);
+  void open_file(const FileOpener& opener, const EngineOptions&);
   void read_model(const EngineOptions&);
   void repack(const EngineOptions&);
   void page_in_mapped(const EngineOptions&);

@@ -54,7 +54,7 @@ struct Generation::Impl {
     SyncResult synced;
     const bool whole = not_cancelled(
         [&] { synced = session.sync(std::span(prompt).first(static_cast<size_t>(end)), cancel); });
-    if (at == reused) result.prompt.n_reused = synced.n_reused;
+    if (at == reused) result.prompt.n_reused = whole ? synced.n_reused : reused;
     result.prompt.n_evaluated += synced.n_evaluated;
     result.prompt_seconds += seconds_since(begin);
     if (!whole) return finish(FinishReason::cancelled);

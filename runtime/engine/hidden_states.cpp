@@ -16,10 +16,11 @@ int checked_threads(int n_threads) {
 }  // namespace
 
 // Keys and values live for one call only: they need not be rounded.
-HiddenStates::HiddenStates(std::shared_ptr<const Engine> engine, int n_threads)
+HiddenStates::HiddenStates(std::shared_ptr<const Engine> engine, int n_threads,
+                           const ThreadSource& thread_source)
     : engine_(std::move(engine)),
       layout_(std::make_shared<const KvLayout>(KvLayout::of(engine_->model().config, KvType::f32))),
-      team_(checked_threads(n_threads)) {}
+      team_(checked_threads(n_threads), thread_source) {}
 
 void HiddenStates::check(const std::vector<int32_t>& text) const {
   if (text.empty()) fail(ErrorCode::bad_argument, "tokens: expected at least one, got none");
@@ -54,6 +55,7 @@ std::span<const float> HiddenStates::of(std::span<const std::vector<int32_t>> te
       ForwardStatus::cancelled) {
     fail(ErrorCode::cancelled, "cancelled");
   }
+  engine_->file().require_unchanged();
   return {workspace_.hidden.data(), static_cast<size_t>(n * model.config.n_embd)};
 }
 

@@ -15,7 +15,8 @@ namespace nibble {
 class HiddenStates {
  public:
   /// n_threads 0: what suits the machine. Errors: bad_argument.
-  explicit HiddenStates(std::shared_ptr<const Engine> engine, int n_threads = 0);
+  explicit HiddenStates(std::shared_ptr<const Engine> engine, int n_threads = 0,
+                        const ThreadSource& thread_source = {});
 
   /// All tokens of all texts in one batch: [sum of lengths, n_embd], text after text, behind the
   /// last norm. A text's rows are the same bits in any company. Valid until the next call.

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <string_view>
 
+#include "formats/io/error.h"
 #include "runtime/threads/cpu_limits.h"
 
 namespace nibble {
@@ -64,6 +65,14 @@ int64_t available_memory() noexcept {
     lower(left_in_group(folder, "memory.max", "memory.current"));
     if (length == 0) return least;
   }
+}
+
+void require_memory_for(const std::string& file, uint64_t bytes) {
+  const int64_t left = available_memory();
+  if (left < 0 || bytes <= static_cast<uint64_t>(left)) return;
+  throw Error(ErrorCode::out_of_memory,
+              fmt::format("{}: memory: the file takes {} bytes, available {}", file, bytes, left),
+              "map the file instead of reading it into memory");
 }
 
 int64_t context_that_fits(const MemoryPlan& plan, int64_t wanted) noexcept {

@@ -2,6 +2,7 @@
 // Memory is planned before it is taken: what a model and a context will need, against what the
 // machine has left.
 #include <cstdint>
+#include <string>
 
 namespace nibble {
 
@@ -24,6 +25,8 @@ inline constexpr int64_t kMostLogitsRows = 64;
 /// control group and its ancestors leave (v2, or v1 at its root). Cached file pages count as
 /// available: they are given back on demand. -1 if nothing can be read.
 int64_t available_memory() noexcept;
+/// Can a file of so many bytes be read into memory? Errors: out_of_memory, with both numbers.
+void require_memory_for(const std::string& file, uint64_t bytes);
 
 /// Largest n_ctx, at most `wanted`, whose keys and values fit beside weights and scratch with a
 /// tenth of the available memory left over; at least 512 (or `wanted` if smaller).

@@ -47,6 +47,12 @@ struct SamplerOptions {
 /// Names of all stages in their default order, for --help and messages.
 std::vector<std::string_view> sampler_stage_names();
 
+/// A place in a random sequence: its seed and how many numbers of it were drawn.
+struct RandomState {
+  uint64_t seed = 0;
+  uint64_t draws = 0;
+};
+
 class Sampler {
  public:
   /// Errors: bad_argument.
@@ -63,6 +69,12 @@ class Sampler {
   void set_history(std::span<const int32_t> ids);
   void reset();  // empties the history, starts the random sequence again
   uint64_t seed() const noexcept { return seed_; }
+  /// Where the random sequence is; for a sampler that goes on with it.
+  RandomState random() const noexcept { return {seed_, draws_}; }
+  void set_random(const RandomState& random) noexcept {
+    seed_ = random.seed;
+    draws_ = random.draws;
+  }
 
  private:
   friend struct SamplerStages;

@@ -234,6 +234,17 @@ int Session::n_threads() const noexcept {
 void Session::rewind(int64_t n) {
   impl_->rewind(std::max<int64_t>(n, 0));
 }
+const SequenceState& Session::state() const noexcept {
+  return impl_->state;
+}
+SequenceState Session::empty_state() const {
+  return SequenceState(impl_->state.shared_layout());
+}
+void Session::restore(SequenceState state, std::vector<int32_t> tokens) noexcept {
+  impl_->state = std::move(state);
+  impl_->tokens = std::move(tokens);
+  impl_->have_logits = false;
+}
 const Engine& Session::engine() const noexcept {
   return *impl_->engine;
 }

@@ -15,6 +15,8 @@
 
 namespace nibble {
 
+class SequenceState;
+
 struct SessionOptions {
   int64_t n_ctx = 0;                   // positions; 0: the model's own, limited by the memory plan
   int64_t n_batch = 512;               // rows of one forward pass at most
@@ -75,6 +77,12 @@ class Session {
   void rewind(int64_t n);
   /// A second timeline that shares all pages so far (copied when either writes to one).
   Session fork() const;
+  /// Keys and values of the tokens so far; one without any, of the same layout.
+  const SequenceState& state() const noexcept;
+  SequenceState empty_state() const;
+  /// The timeline becomes these tokens with their keys and values, which must be as many and of
+  /// this session's layout. The logits are gone until the next sync or append.
+  void restore(SequenceState state, std::vector<int32_t> tokens) noexcept;
   const Engine& engine() const noexcept;
   std::shared_ptr<const Engine> engine_ptr() const noexcept;
   const MemoryPlan& plan() const noexcept;

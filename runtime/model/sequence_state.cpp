@@ -1,7 +1,6 @@
 #include "runtime/model/sequence_state.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 #include <new>
 
@@ -13,16 +12,25 @@ namespace {
 
 constexpr std::align_val_t kPageAlign{64};
 
-std::shared_ptr<std::byte> new_page(int64_t bytes) {
-  void* memory = ::operator new(static_cast<size_t>(bytes), kPageAlign, std::nothrow);
-  if (memory == nullptr) {
+}  // namespace
+
+KvPage::KvPage(int64_t bytes) {
+  const auto size = static_cast<size_t>(bytes);
+  void* memory = ::operator new(size, kPageAlign, std::nothrow);
+  block_ = memory == nullptr ? nullptr : new (std::nothrow) Block;
+  if (block_ == nullptr) {
+    ::operator delete(memory, kPageAlign);
     fail(ErrorCode::out_of_memory, "keys and values: no memory for a page of {} bytes", bytes);
   }
-  return {static_cast<std::byte*>(memory),
-          [](std::byte* page) { ::operator delete(page, kPageAlign); }};
+  std::memset(memory, 0, size);
+  block_->bytes = static_cast<std::byte*>(memory);
 }
 
-}  // namespace
+KvPage::~KvPage() {
+  if (block_ == nullptr || block_->n_owners.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  ::operator delete(block_->bytes, kPageAlign);
+  delete block_;
+}
 
 KvLayout KvLayout::of(const ModelConfig& config, KvType type) {
   KvLayout layout;
@@ -48,28 +56,27 @@ void SequenceState::reserve(int64_t n) {
   if (need > addresses_.capacity()) addresses_.reserve(std::max(need, 2 * addresses_.capacity()));
   for (size_t i = first; i < need; ++i) {
     const bool have = i < pages_.size();
-    if (have && pages_[i].use_count() == 1) continue;
-    std::shared_ptr<std::byte> own = new_page(layout_->page_bytes);
+    if (have && pages_[i].is_mine_alone()) continue;
+    KvPage own(layout_->page_bytes);
     if (!have) {
-      addresses_.push_back(own.get());
+      addresses_.push_back(own.bytes());
       pages_.push_back(std::move(own));
       continue;
     }
     if (i * kKvPageLen < static_cast<size_t>(length_)) {  // partly filled: both keep the past
-      std::memcpy(own.get(), pages_[i].get(), static_cast<size_t>(layout_->page_bytes));
+      std::memcpy(own.bytes(), pages_[i].bytes(), static_cast<size_t>(layout_->page_bytes));
     }
-    addresses_[i] = own.get();
+    addresses_[i] = own.bytes();
     pages_[i] = std::move(own);
   }
-  // The other owners' last reads of a page that is now ours alone come before our writes.
-  std::atomic_thread_fence(std::memory_order_acquire);
 }
 
 void SequenceState::truncate(int64_t n) noexcept {
   if (n >= length_) return;
   length_ = n;
   const size_t keep = static_cast<size_t>((n + kKvPageLen - 1) / kKvPageLen);
-  pages_.resize(keep < pages_.size() ? keep : pages_.size());
+  if (keep < pages_.size())
+    pages_.erase(pages_.begin() + static_cast<std::ptrdiff_t>(keep), pages_.end());
   addresses_.resize(pages_.size());
 }
 

@@ -3,9 +3,11 @@
 // positions. Pages are reference-counted: forked sequences share them until one of them writes.
 // A page holds, layer after layer, one slab (quant/kv_slab.h) a key/value head: keys [n_head_kv],
 // then values [n_head_kv].
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "runtime/model/config.h"
@@ -28,12 +30,43 @@ struct KvLayout {
   int64_t bytes_per_token() const noexcept { return page_bytes / kKvPageLen; }
 };
 
+/// A page and how many sequences have it. Counted here rather than by std::shared_ptr, because who
+/// finds itself alone with a page may write to it: that needs the others' last reads to come
+/// before.
+class KvPage {
+ public:
+  /// Zeros: a page is also read, and saved, where no position is yet. Errors: out_of_memory.
+  explicit KvPage(int64_t bytes);
+  KvPage(const KvPage& other) noexcept : block_(other.block_) {
+    block_->n_owners.fetch_add(1, std::memory_order_relaxed);
+  }
+  KvPage(KvPage&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  KvPage& operator=(KvPage other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~KvPage();
+
+  std::byte* bytes() const noexcept { return block_->bytes; }
+  bool is_mine_alone() const noexcept {
+    return block_->n_owners.load(std::memory_order_acquire) == 1;
+  }
+
+ private:
+  struct Block {
+    std::byte* bytes = nullptr;
+    std::atomic<int64_t> n_owners{1};
+  };
+  Block* block_;
+};
+
 class SequenceState {
  public:
   explicit SequenceState(std::shared_ptr<const KvLayout> layout) : layout_(std::move(layout)) {}
 
   int64_t length() const noexcept { return length_; }
   const KvLayout& layout() const noexcept { return *layout_; }
+  std::shared_ptr<const KvLayout> shared_layout() const noexcept { return layout_; }
 
   /// Makes positions [length, length + n) writable: allocates pages and copies a shared last one.
   /// Errors: out_of_memory (the state is as before).
@@ -55,7 +88,7 @@ class SequenceState {
 
  private:
   std::shared_ptr<const KvLayout> layout_;
-  std::vector<std::shared_ptr<std::byte>> pages_;
+  std::vector<KvPage> pages_;
   std::vector<void*> addresses_;  // of pages_, for the kernels
   int64_t length_ = 0;
 };

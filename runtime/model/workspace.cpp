@@ -206,7 +206,11 @@ void Workspace::reserve(const Model& model, const KernelTable& kernels, int n_th
   hidden.reserve(n_hidden * widths.embd);
   row_stride = scratch_row_floats(widths);
   row.reserve(n_threads * row_stride);
-  if (observer != nullptr) observed.reserve(n_rows * row_stride);
+  if (observer != nullptr) {
+    const int64_t expert_slots = widths.used * std::max(widths.embd, widths.expert_ff);
+    observed.reserve(n_rows * std::max({row_stride, widths.experts > 0 ? expert_slots : 0,
+                                        widths.latent_heads * widths.latent_head}));
+  }
   attend_stride = attend_floats(model, kernels);
   attend.reserve(n_threads * attend_stride);
   cos_sin.resize(config.ropes.size());

@@ -128,12 +128,23 @@ struct Workspace {
   int64_t n_ctx = 0;
   /// Set before reserve(): sees the inputs of all products. Not owned; nullptr: nobody does.
   MatmulObserver* observer = nullptr;
-  Buffer<float> observed;  // [rows, row_stride]  the inputs of the product at hand
+  /// The inputs of the product at hand: [rows, row_stride]; where parts of a matrix have inputs of
+  /// their own, [slots, cols].
+  Buffer<float> observed;
   void observe_row(int64_t t, const float* input, int64_t n) noexcept {
     std::copy(input, input + n, observed.data() + t * row_stride);
   }
   void observe(const Matrix& w, int64_t rows, int64_t begin, int64_t end) noexcept {
     if (rows > 0) observer->input(w, {observed.data(), rows, row_stride}, begin, end);
+  }
+  void observe_slot(int64_t slot, const float* input, int64_t n) noexcept {
+    if (observer != nullptr) std::copy(input, input + n, observed.data() + slot * n);
+  }
+  /// Slots [first, first + n) are the inputs of a part of w.
+  void observe_part(const Matrix& w, int64_t part, int64_t first, int64_t n, int64_t begin,
+                    int64_t end) noexcept {
+    if (n == 0) return;
+    observer->input(w, {observed.data() + first * w.cols, n, w.cols, part}, begin, end);
   }
 
   /// Before a forward, > 0: of a single row of logits only the so many largest are needed, and any

@@ -10,12 +10,25 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(NIBBLE_SOVERSION 1)  # NIBBLE_ABI of nibble.h; exports.map has it too
 
-add_library(nibble_shared SHARED $<TARGET_OBJECTS:nibble_runtime>)
-target_link_libraries(nibble_shared PRIVATE nibble_runtime)
 set(exports ${PROJECT_SOURCE_DIR}/tools/package/exports.map)
-target_link_options(nibble_shared PRIVATE LINKER:--version-script=${exports} LINKER:-z,defs)
-set_target_properties(nibble_shared PROPERTIES OUTPUT_NAME nibble LINKER_LANGUAGE CXX
-  VERSION ${PROJECT_VERSION} SOVERSION ${NIBBLE_SOVERSION} LINK_DEPENDS ${exports})
+function(nibble_shared_library name)
+  add_library(${name} SHARED $<TARGET_OBJECTS:nibble_runtime>)
+  target_link_libraries(${name} PRIVATE nibble_runtime)
+  target_link_options(${name} PRIVATE LINKER:--version-script=${exports} LINKER:-z,defs)
+  set_target_properties(${name} PROPERTIES OUTPUT_NAME nibble LINKER_LANGUAGE CXX
+    VERSION ${PROJECT_VERSION} SOVERSION ${NIBBLE_SOVERSION} LINK_DEPENDS ${exports})
+endfunction()
+nibble_shared_library(nibble_shared)
+
+# The same for the packages of other languages, in bundled/: it looks for what it needs beside itself.
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT NIBBLE_SANITIZE)
+  nibble_shared_library(nibble_bundled)
+  set_target_properties(nibble_bundled PROPERTIES BUILD_RPATH "$ORIGIN" SKIP_BUILD_RPATH OFF
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/beside)
+  add_custom_command(TARGET nibble_bundled POST_BUILD COMMAND
+    ${PROJECT_SOURCE_DIR}/tools/package/bundle_libraries.sh $<TARGET_FILE:nibble_bundled>
+    ${PROJECT_BINARY_DIR}/bundled ${PROJECT_SOURCE_DIR} VERBATIM)
+endif()
 
 set(parts nibble_runtime nibble_text nibble_formats nibble_quant)
 set(archive ${CMAKE_CURRENT_BINARY_DIR}/libnibble.a)

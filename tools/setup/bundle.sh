@@ -1,7 +1,7 @@
 #!/bin/sh
-# Writes OUT/nibble-VERSION-linux-ARCH.tar.gz: the command, the shared libraries it needs apart from
-# the C library, the default model and the licences. Unpacked anywhere it runs without a network; the
-# binary looks for its libraries in ../lib first. gzip, because tar on a bare system reads no zstd.
+# Writes OUT/nibble-VERSION-linux-ARCH.tar.gz: the command, the library for other programs, the shared
+# libraries that both need apart from the C library, the default model and the licences. Unpacked
+# anywhere it runs without a network; the binaries look for their libraries in lib/ first. gzip, because tar on a bare system reads no zstd.
 # usage: bundle.sh BUILD OUT [MODEL...]    models: names of models.tsv, smollm2 if none is given
 set -eu
 here=$(dirname "$0")
@@ -22,6 +22,16 @@ mkdir -p "$top/bin" "$top/lib" "$top/models" "$top/licences"
 
 # Strips too; the file is the same otherwise.
 strip -o "$top/bin/nibble" "$build/tools/nibble"
+
+# The library and what compilers need of it; its own libraries lie beside it.
+cmake --install "$build" --prefix "$work/installed" --strip >/dev/null
+so=$build/bundled/libnibble.so.1
+cp "$so" "$top/lib/"
+ln -s libnibble.so.1 "$top/lib/libnibble.so"
+cp -R "$work/installed/include" "$top/include"
+mkdir "$top/lib/pkgconfig"
+sed 's|^prefix=.*|prefix=${pcfiledir}/../..|; s|^libdir=.*|libdir=${prefix}/lib|' \
+  "$(find "$work/installed" -name nibble.pc)" >"$top/lib/pkgconfig/nibble.pc"
 
 # licence_of FILE: the Debian copyright file of the package that FILE belongs to. dpkg may know a
 # file by its path from before /usr was merged.
@@ -68,7 +78,8 @@ Nothing is installed and no network is used.
   bin/nibble run models/$default "Why is the sky blue?"
 
 models/     SmolLM2-135M-Instruct: Apache-2.0, see licences/Apache-2.0
-lib/        the libraries that bin/nibble needs, as Debian built them
+include/    nibble.h for C, nibble.hpp for C++: the library for programs of your own,
+lib/        with lib/pkgconfig/nibble.pc; beside it the libraries it needs, as Debian built them
 licences/   of nibble (MIT), of each library, of the model
 END
 

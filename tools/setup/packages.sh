@@ -10,7 +10,7 @@ group() {
     build) echo g++ cmake ninja-build pkg-config catch2 libcli11-dev libedit-dev libfmt-dev \
                 libpcre2-dev libutf8proc-dev libxsimd-dev libxxhash-dev libzstd-dev \
                 nlohmann-json3-dev python3 ;;
-    test) echo clang-format-14 dpkg-dev file strace tmux ;;
+    test) echo abigail-tools clang-format-14 dpkg-dev file strace tmux ;;
     model) echo python3 python3-pip ;;
     fuzz) echo clang-14 libclang-rt-14-dev ;;
     aarch64) echo g++-aarch64-linux-gnu qemu-user ;;

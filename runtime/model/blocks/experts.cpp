@@ -40,11 +40,12 @@ class Experts {
       worker_.team.barrier();
       prepare_slots();
       worker_.team.barrier();
+      show(w_[Role::experts_gate]);
+      show(w_[Role::experts_up]);
     }
     worker_.matmul(gate_up());
     worker_.team.barrier();
     activate();
-    worker_.rows_are_done();
     worker_.matmul(downs());
     worker_.team.barrier();
     for (int64_t t = mine.begin; t < mine.end; ++t) combine(t);
@@ -211,8 +212,16 @@ class Experts {
   }
 
   void prepare(const Matrix& user, int64_t e, int64_t slot, const float* x, int64_t n) noexcept {
+    ws_.observe_slot(slot, x, n);
     const ActLayout layout = kernels_.act_layout(user.type);
     kernels_.prepare_act(layout, x, n, input(user, e), slot - at_.begin.data()[e], slots_of(e));
+  }
+
+  /// An observer sees what each expert's matrix of a stacked one reads.
+  void show(const Matrix& w) noexcept {
+    for (int64_t e = 0; e < spec_.n; ++e) {
+      worker_.show_part(w, e, at_.begin.data()[e], slots_of(e));
+    }
   }
 
   // ---- behind gate and up ----
@@ -233,8 +242,9 @@ class Experts {
       if (worker_.thread == 0) plan_downs();
       worker_.team.barrier();
       for_each_slot([&](int64_t e, int64_t slot) { prepare(down, e, slot, activated(slot), n); });
+      if (ws_.observer != nullptr) show_downs(down);
     }
-    if (!has_shared()) return;
+    if (!has_shared()) return worker_.rows_are_done();
     const Matrix* users[] = {&w_[Role::shared_down]};
     const int64_t width = spec_.n_ff_shared;
     const IndexRange mine = worker_.rows_of(n_rows_);
@@ -243,6 +253,14 @@ class Experts {
                    width, row);
       worker_.prepare(t, n_rows_, row, width, users);
     }
+    worker_.inputs_are_done(n_rows_, users);
+  }
+
+  /// Before what is shared takes the observer's memory.
+  void show_downs(const Matrix& down) noexcept {
+    worker_.team.barrier();
+    show(down);
+    worker_.team.barrier();
   }
 
   /// Every thread prepares all of a lone row's slots for itself.

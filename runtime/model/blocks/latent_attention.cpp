@@ -33,7 +33,7 @@ class LatentAttention {
     }
     prepare_plain_queries();
     worker_.team.barrier();
-    worker_.matmul(products());
+    multiply(w_[Role::attn_k_b]);
     worker_.team.barrier();
     place();
     worker_.team.barrier();
@@ -41,7 +41,7 @@ class LatentAttention {
     worker_.team.barrier();
     prepare_latents();
     worker_.team.barrier();
-    worker_.matmul(products());
+    multiply(w_[Role::attn_v_b]);
     worker_.team.barrier();
     output();
     worker_.team.barrier();
@@ -120,10 +120,12 @@ class LatentAttention {
           &w, at_.heads.data() + h * n_rows_ * rows, h * rows, rows, n_rows_, input(w, h)};
     }
   }
-  std::span<const Product> products() const noexcept {
-    return {at_.products.data(), static_cast<size_t>(n_head_)};
+  void multiply(const Matrix& w) noexcept {
+    for (int64_t h = 0; h < n_head_; ++h) worker_.show_part(w, h, h * n_rows_, n_rows_);
+    worker_.matmul(std::span<const Product>(at_.products.data(), static_cast<size_t>(n_head_)));
   }
   void prepare(const Matrix& w, int64_t t, int64_t h, const float* x, int64_t n) noexcept {
+    ws_.observe_slot(h * n_rows_ + t, x, n);
     kernels_.prepare_act(kernels_.act_layout(w.type), x, n, input(w, h), t, n_rows_);
   }
   std::byte* input(const Matrix& w, int64_t h) const noexcept {

@@ -4,8 +4,8 @@
 // tiles of products from counters that all workers share.
 //
 // A batch of one row has nothing to deal out: every thread does the work on rows itself, in memory
-// of its own, which is quicker than to wait for another ("each alone"). Nothing depends on who
-// computes what.
+// of its own, which is quicker than to wait for another ("each alone"). What an observer sees is
+// dealt out all the same. Nothing depends on who computes what.
 #include <atomic>
 #include <span>
 
@@ -43,7 +43,7 @@ class Worker {
         ws(shared.ws),
         thread(number),
         n_rows(static_cast<int64_t>(shared.rows.size())),
-        each_alone(n_rows == 1) {}
+        each_alone(n_rows == 1 && shared.ws.observer == nullptr) {}
 
   Pass& pass;
   const ModelConfig& config;
@@ -85,6 +85,12 @@ class Worker {
   }
   /// The same of the inputs of a matmul; an observer sees them, each thread shows some columns.
   void inputs_are_done(int64_t n, std::span<const Matrix* const> users) noexcept;
+  /// An observer sees slots [first, first + n) as the inputs of a part of w, after a barrier.
+  void show_part(const Matrix& w, int64_t part, int64_t first, int64_t n) noexcept {
+    if (ws.observer == nullptr) return;
+    const IndexRange mine = share(w.cols);
+    ws.observe_part(w, part, first, n, mine.begin, mine.end);
+  }
 
   // ---- rows ----
 

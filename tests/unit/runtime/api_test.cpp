@@ -9,78 +9,21 @@
 
 #include "runtime/api/nibble.h"
 #include "runtime/engine/generate.h"
+#include "tests/support/api_fixture.h"
 #include "tests/support/catch.h"
 #include "tests/support/models.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/toy_model.h"
 
 using namespace nibble;
-using nibble::test::TempDir;
-
-namespace {
-
-// A toy model that chats: each message is "[role]content", the answer begins behind "[a]".
-std::string chatting_model() {
-  bool done = false;
-  return test::toy_model(
-      "llama", {}, [&](test::GgufBuilder& b, std::string_view, const std::string&) {
-        if (!done) {
-          b.add_string("tokenizer.chat_template",
-                       "{% for m in messages %}[{{ m.role[0] }}]{{ m.content }}"
-                       "{% if m.role == 'assistant' %}</s>{% endif %}"
-                       "{% endfor %}{% if add_generation_prompt %}[a]{% endif %}");
-          b.add_string("general.name", "toy");
-        }
-        done = true;
-        return false;
-      });
-}
-
-constexpr nibble_option kGreedy[] = {
-    {"temp", "0"}, {"predict", "12"}, {"threads", "2"}, {nullptr, nullptr}};
-
-struct Fixture {
-  Fixture() {
-    test::write_file(dir / "toy.gguf", chatting_model());
-    REQUIRE(nibble_env_create(nullptr, &env, &error) == NIBBLE_OK);
-    INFO(error.message);
-    REQUIRE(nibble_model_open(env, path().c_str(), nullptr, nullptr, &model, &error) == NIBBLE_OK);
-    REQUIRE(nibble_session_create(model, kGreedy, &session, &error) == NIBBLE_OK);
-  }
-  ~Fixture() {
-    nibble_session_free(session);
-    nibble_model_free(model);
-    nibble_env_free(env);
-  }
-  std::string path() const { return dir / "toy.gguf"; }
-
-  TempDir dir;
-  nibble_env* env = nullptr;
-  nibble_model* model = nullptr;
-  nibble_session* session = nullptr;
-  nibble_error error = NIBBLE_ERROR_INIT;
-};
-
-struct Heard {
-  std::string text;
-  std::vector<int32_t> kinds;
-  int answer = 0;  // what the callback returns
-};
-
-int hear(const nibble_event* event, void* user) {
-  auto& heard = *static_cast<Heard*>(user);
-  heard.kinds.push_back(event->kind);
-  if (event->kind == NIBBLE_EVENT_TEXT) heard.text.append(event->text, event->text_size);
-  CHECK((event->result != nullptr) == (event->kind == NIBBLE_EVENT_DONE));
-  return event->kind == NIBBLE_EVENT_TEXT ? heard.answer : 0;
-}
-
-constexpr nibble_message kQuestion[] = {{"user", "the heat"}};
-
-}  // namespace
+using nibble::test::ApiFixture;
+using nibble::test::hear;
+using nibble::test::Heard;
+using nibble::test::kGreedy;
+using nibble::test::kQuestion;
 
 TEST_CASE("the C API gives what the engine gives", "[api]") {
-  Fixture f;
+  ApiFixture f;
   const auto engine = Engine::open(f.path());
   Session session(engine);
   SamplerOptions options = engine->sampling();
@@ -126,7 +69,7 @@ TEST_CASE("the C API gives what the engine gives", "[api]") {
 }
 
 TEST_CASE("a model says what it is", "[api]") {
-  Fixture f;
+  ApiFixture f;
   nibble_model_info info = NIBBLE_MODEL_INFO_INIT;
   REQUIRE(nibble_model_get_info(f.model, &info, nullptr) == NIBBLE_OK);
   CHECK(info.n_vocab == test::kToyVocab);
@@ -154,7 +97,7 @@ TEST_CASE("a model says what it is", "[api]") {
 }
 
 TEST_CASE("a conversation is answered, and what is known of it reused", "[api]") {
-  Fixture f;
+  ApiFixture f;
   Heard heard;
   nibble_result first = NIBBLE_RESULT_INIT;
   REQUIRE(nibble_chat(f.session, kQuestion, 1, hear, &heard, &first, nullptr) == NIBBLE_OK);
@@ -204,7 +147,7 @@ TEST_CASE("a conversation is answered, and what is known of it reused", "[api]")
 }
 
 TEST_CASE("a full context is an error, or drops turns and says so", "[api]") {
-  Fixture f;
+  ApiFixture f;
   const std::string longer(150, 'h');
   const nibble_message messages[] = {
       {"user", longer.c_str()}, {"assistant", "the"}, {"user", longer.c_str()}};
@@ -220,7 +163,7 @@ TEST_CASE("a full context is an error, or drops turns and says so", "[api]") {
 }
 
 TEST_CASE("handles that are none are refused", "[api]") {
-  Fixture f;
+  ApiFixture f;
   nibble_session* session = nullptr;
   CHECK(nibble_session_create(nullptr, nullptr, &session, &f.error) == NIBBLE_BAD_HANDLE);
   CHECK_THAT(std::string(f.error.message), Catch::Contains("model"));
@@ -249,7 +192,7 @@ TEST_CASE("handles that are none are refused", "[api]") {
 }
 
 TEST_CASE("NULL where something must be is an error", "[api]") {
-  Fixture f;
+  ApiFixture f;
   CHECK(nibble_env_create(nullptr, nullptr, nullptr) == NIBBLE_BAD_ARGUMENT);
   CHECK(nibble_model_open(f.env, nullptr, nullptr, nullptr, &f.model, nullptr) ==
         NIBBLE_BAD_ARGUMENT);
@@ -269,7 +212,7 @@ TEST_CASE("NULL where something must be is an error", "[api]") {
 }
 
 TEST_CASE("options are the command's, and name what they refuse", "[api]") {
-  Fixture f;
+  ApiFixture f;
   const auto refused = [&](const char* name, const char* value) {
     CHECK(nibble_session_set(f.session, name, value, &f.error) == NIBBLE_BAD_ARGUMENT);
     return std::string(f.error.message);
@@ -293,7 +236,7 @@ TEST_CASE("options are the command's, and name what they refuse", "[api]") {
 }
 
 TEST_CASE("a session in use is busy, also for its own callback", "[api]") {
-  Fixture f;
+  ApiFixture f;
   struct Inside {
     nibble_session* session;
     nibble_status set, usage;
@@ -312,7 +255,7 @@ TEST_CASE("a session in use is busy, also for its own callback", "[api]") {
 }
 
 TEST_CASE("what a callback or another thread cancels ends soon", "[api]") {
-  Fixture f;
+  ApiFixture f;
   REQUIRE(nibble_session_set(f.session, "predict", "200", nullptr) == NIBBLE_OK);
   Heard heard;
   heard.answer = 1;
@@ -357,7 +300,7 @@ TEST_CASE("what a callback or another thread cancels ends soon", "[api]") {
 }
 
 TEST_CASE("objects may be freed in any order", "[api]") {
-  Fixture f;
+  ApiFixture f;
   CHECK(nibble_env_free(f.env) == NIBBLE_OK);
   CHECK(nibble_model_free(f.model) == NIBBLE_OK);
   nibble_result result = NIBBLE_RESULT_INIT;
@@ -368,7 +311,7 @@ TEST_CASE("objects may be freed in any order", "[api]") {
 }
 
 TEST_CASE("an environment counts what is there", "[api]") {
-  Fixture f;
+  ApiFixture f;
   const auto usage = [&] {
     nibble_env_usage now = NIBBLE_ENV_USAGE_INIT;
     REQUIRE(nibble_env_get_usage(f.env, &now, nullptr) == NIBBLE_OK);
@@ -394,7 +337,7 @@ TEST_CASE("an environment counts what is there", "[api]") {
 }
 
 TEST_CASE("a forked child gets an error, and may start anew", "[api]") {
-  Fixture f;
+  ApiFixture f;
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
@@ -415,7 +358,7 @@ TEST_CASE("a forked child gets an error, and may start anew", "[api]") {
 }
 
 TEST_CASE("threads share a model, each with sessions of its own", "[api]") {
-  Fixture f;
+  ApiFixture f;
   Heard want;
   REQUIRE(nibble_chat(f.session, kQuestion, 1, hear, &want, nullptr, nullptr) == NIBBLE_OK);
   std::vector<std::string> got(3);
@@ -440,7 +383,7 @@ TEST_CASE("threads share a model, each with sessions of its own", "[api]") {
 }
 
 TEST_CASE("files are verified, quantized and converted through the C API", "[api]") {
-  Fixture f;
+  ApiFixture f;
   CHECK(nibble_verify(f.env, f.path().c_str(), nullptr, &f.error) == NIBBLE_OK);
   const std::string out = f.dir / "small.gguf";
   Heard heard;

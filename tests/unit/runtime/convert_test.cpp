@@ -10,6 +10,7 @@
 #include "formats/safetensors.h"
 #include "formats/tensor_file.h"
 #include "quant/codec.h"
+#include "runtime/convert/quant_mix.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/session.h"
 #include "runtime/text/tokenizer.h"
@@ -172,7 +173,7 @@ TEST_CASE("a type is used where rows allow it, and said where not") {
   REQUIRE(result.notes.size() == 1);
   CHECK_THAT(result.notes[0], Contains("F16") && Contains("32"));
   const TensorFile file = open_tensor_file(dir / "out.gguf");
-  CHECK(file.meta().get_int("general.file_type").has_value());
+  CHECK(file.meta().get_int("general.file_type") == find_mix("F16")->file_type);  // of most bytes
   CHECK(file.find("blk.0.ffn_down.weight")->type_id == static_cast<uint32_t>(DType::Q8_0));
   CHECK(file.find("blk.0.ffn_up.weight")->type_id == static_cast<uint32_t>(DType::F16));
   // The bytes are those of the encoder over the stored numbers.

@@ -8,6 +8,7 @@
 #include "formats/io/error.h"
 #include "formats/tensor_file.h"
 #include "quant/codec.h"
+#include "quant/stored_type.h"
 #include "runtime/convert/pack_file.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/hidden_states.h"
@@ -158,8 +159,15 @@ TEST_CASE("every architecture gives the same packed and in the file's layout") {
         if (repack) {
           const TensorFile plain = open_tensor_file(dir / "toy.gguf");
           pack_file(plain, dir / "packed.gguf", {});
+          const TensorFile packed = open_tensor_file(dir / "packed.gguf");
+          for (const TensorInfo& info : packed.tensors()) {
+            if (info.name.find("_exps.weight") == std::string::npos) continue;
+            CHECK(find_stored_type(info.type_id)->packed);
+          }
           CHECK(logits_of(Engine::open(dir / "packed.gguf", options), 7, 512, 1) ==
                 logits_of(engine, 7, 512, 1));
+          unpack_file(packed, dir / "back.gguf", {});
+          CHECK(test::read_file(dir / "back.gguf") == test::read_file(dir / "toy.gguf"));
         }
         // Threads: the first rows are the same, whatever follows.
         for (const int64_t n_batch : {1, 3}) {

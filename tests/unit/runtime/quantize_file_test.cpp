@@ -12,6 +12,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/packed_toys.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/toy_family.h"
 
 using namespace nibble;
 using Catch::Matchers::Contains;
@@ -238,6 +239,45 @@ TEST_CASE("values that are not finite or do not fit are named by tensor and row"
     }
     CHECK(dir.names() == std::set<std::string>{"in"});
   }
+}
+
+TEST_CASE("each expert is encoded by its own importance, or without any") {
+  const TempDir dir;
+  test::write_file(dir / "in", test::toy_family(*find_arch("llama"), true));
+  constexpr int64_t kCols = 96, kRows = 64, kExperts = 5;
+  Imatrix imatrix;
+  ImatrixEntry entry;
+  entry.name = "blk.0.ffn_gate_exps.weight";
+  entry.cols = kCols;
+  for (int64_t e = 0; e < kExperts; ++e) {
+    entry.counts.push_back(e == 3 ? 0.0f : static_cast<float>(e + 1));
+    for (int64_t c = 0; c < kCols; ++c) {
+      entry.sums.push_back(e == 3 ? 0.0f : static_cast<float>(1 + (c * (e + 3)) % 17 * 10));
+    }
+  }
+  imatrix.entries = {entry};
+  QuantizeChoices with = choose("Q4_0");
+  with.imatrix = &imatrix;
+  with.imatrix_name = "m.gguf";
+  quantize(dir, with, 2, "weighted");
+  quantize(dir, choose("Q4_0"), 2, "plain");
+  const TensorFile in = open_tensor_file(dir / "in");
+  const auto* x = reinterpret_cast<const float*>(in.data(*in.find(entry.name)).data());
+  const int64_t bytes = row_bytes(DType::Q4_0, kCols);
+  for (const char* name : {"weighted", "plain"}) {
+    const TensorFile file = open_tensor_file(dir / name);
+    const std::byte* got = file.data(*file.find(entry.name)).data();
+    std::vector<std::byte> want(static_cast<size_t>(bytes));
+    std::vector<float> importance(kCols);
+    for (int64_t r = 0; r < kExperts * kRows; ++r) {
+      column_importance(entry, r / kRows, importance.data());
+      const bool weighted = std::string_view(name) == "weighted";
+      search_row(DType::Q4_0, x + r * kCols, weighted ? importance.data() : nullptr, kCols,
+                 want.data());
+      CHECK(std::equal(want.begin(), want.end(), got + r * bytes));
+    }
+  }
+  CHECK(test::read_file(dir / "weighted") != test::read_file(dir / "plain"));
 }
 
 TEST_CASE("importance changes what is written, and is recorded") {

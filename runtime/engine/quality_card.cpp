@@ -1,4 +1,4 @@
-#include "tools/quality_card.h"
+#include "runtime/engine/quality_card.h"
 
 #include <fmt/format.h>
 

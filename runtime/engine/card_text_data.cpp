@@ -1,6 +1,6 @@
 // The text of quality cards: Lewis Carroll, Alice's Adventures in Wonderland (1865), chapter 1.
 // Public domain. Its hash is in every card: a change of it makes cards that cannot be compared.
-#include "tools/quality_card.h"
+#include "runtime/engine/quality_card.h"
 
 namespace nibble {
 namespace {

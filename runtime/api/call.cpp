@@ -31,23 +31,12 @@ nibble_status status_of(ErrorCode code) noexcept {
   return NIBBLE_INTERNAL;
 }
 
-/// As much as fits, never half a code point.
-template <size_t kSize>
-void copy_text(std::string_view text, char (&to)[kSize]) noexcept {
-  size_t n = std::min(text.size(), kSize - 1);
-  if (n < text.size()) {
-    while (n > 0 && (static_cast<unsigned char>(text[n]) & 0xC0) == 0x80) --n;
-  }
-  std::memcpy(to, text.data(), n);
-  to[n] = 0;
-}
-
 nibble_status tell(nibble_error* error, nibble_status status, std::string_view message,
                    std::string_view hint = {}) noexcept {
   if (error == nullptr || error->size < sizeof(nibble_error)) return status;
   error->status = status;
-  copy_text(message, error->message);
-  copy_text(hint, error->hint);
+  copy_text(message, error->message, sizeof(error->message));
+  copy_text(hint, error->hint, sizeof(error->hint));
   return status;
 }
 
@@ -95,6 +84,15 @@ void expect_given(const void* pointer, const char* name) {
 std::string_view text_of(const char* text, const char* name) {
   expect_given(text, name);
   return text;
+}
+
+void copy_text(std::string_view text, char* to, size_t n) noexcept {
+  size_t fits = std::min(text.size(), n - 1);
+  if (fits < text.size()) {
+    while (fits > 0 && (static_cast<unsigned char>(text[fits]) & 0xC0) == 0x80) --fits;
+  }
+  std::memcpy(to, text.data(), fits);
+  to[fits] = 0;
 }
 
 void give_buffer(std::string_view bytes, nibble_buffer* to) {

@@ -69,18 +69,34 @@ nibble_status free_object(const void* handle, ObjectKind kind) noexcept;
 void expect_given(const void* pointer, const char* name);
 std::string_view text_of(const char* text, const char* name);
 
-/// A struct that begins with its size, as long as the caller knows it.
+/// A struct that begins with its size. Errors: bad_argument (NULL, no size).
+template <class T>
+void expect_struct(const T* given, const char* name) {
+  expect_given(given, name);
+  if (given->size < sizeof(uint32_t)) {
+    fail(ErrorCode::bad_argument, "{}: size: expected that of the struct, got {}", name,
+         given->size);
+  }
+}
+
+/// What the caller knows of a struct that is passed in, over the defaults of *to.
+template <class T>
+void take_struct(const T* given, T* to, const char* name) {
+  expect_struct(given, name);
+  std::memcpy(to, given, std::min<size_t>(given->size, sizeof(T)));
+}
+
+/// As much of the struct as the caller knows. Errors: as expect_struct.
 template <class T>
 void give_struct(T value, T* to, const char* name) {
-  expect_given(to, name);
+  expect_struct(to, name);
   const uint32_t size = to->size;
-  if (size < sizeof(uint32_t)) {
-    fail(ErrorCode::bad_argument, "{}: size: expected that of the struct, got {}", name, size);
-  }
   value.size = size;
   std::memcpy(to, &value, std::min<size_t>(size, sizeof(T)));
 }
 
+/// As much as fits into the n bytes with a zero behind it, never half a code point.
+void copy_text(std::string_view text, char* to, size_t n) noexcept;
 /// Errors: std::bad_alloc.
 void give_buffer(std::string_view bytes, nibble_buffer* to);
 

@@ -18,16 +18,12 @@ void check(std::span<const nibble_message> messages) {
   }
 }
 
-std::string token_text(const Tokenizer& tokenizer, int32_t id) {
-  return id < 0 ? std::string() : std::string(tokenizer.token_text(id));
-}
-
 }  // namespace
 
 Conversation conversation_of(const std::shared_ptr<const Engine>& engine,
                              std::span<const nibble_message> messages,
                              const ConversationOptions& options,
-                             const std::deque<SessionObject::Answer>* answers) {
+                             const std::deque<SessionAnswer>* answers) {
   check(messages);
   Conversation conversation(engine, options);
   for (size_t i = 0; i < messages.size(); ++i) {
@@ -52,19 +48,6 @@ Conversation conversation_of(const std::shared_ptr<const Engine>& engine,
 
 bool continues(const Conversation& conversation) noexcept {
   return !conversation.messages().empty() && conversation.messages().back().role == "assistant";
-}
-
-std::string rendered_prompt(const Engine& engine, std::span<const nibble_message> messages) {
-  check(messages);
-  if (engine.chat_template() == nullptr) {
-    fail(ErrorCode::unsupported, "{}: the model has no chat template", engine.file().path());
-  }
-  std::vector<ChatMessage> all;
-  for (const nibble_message& m : messages) all.push_back({m.role, m.content});
-  ChatOptions options;
-  options.bos_token = token_text(engine.tokenizer(), engine.tokenizer().bos());
-  options.eos_token = token_text(engine.tokenizer(), engine.tokenizer().eos());
-  return prompt_text(engine.chat_template()->render(all, options));
 }
 
 }  // namespace nibble::api

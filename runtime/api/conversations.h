@@ -13,10 +13,8 @@ namespace nibble::api {
 Conversation conversation_of(const std::shared_ptr<const Engine>& engine,
                              std::span<const nibble_message> messages,
                              const ConversationOptions& options,
-                             const std::deque<SessionObject::Answer>* answers);
+                             const std::deque<SessionAnswer>* answers);
 /// Is the last message an answer, to go on with?
 bool continues(const Conversation& conversation) noexcept;
-/// Errors: as conversation_of; the template's.
-std::string rendered_prompt(const Engine& engine, std::span<const nibble_message> messages);
 
 }  // namespace nibble::api

@@ -1,6 +1,7 @@
 // Versions, names of states, buffers, environments, requests to stop.
 #include <cstdlib>
 
+#include "formats/io/error.h"
 #include "formats/io/file_guard.h"
 #include "runtime/api/objects.h"
 #include "runtime/api/option_table.h"
@@ -8,6 +9,16 @@
 
 using namespace nibble;
 using namespace nibble::api;
+
+namespace {
+
+TeamKind team_option(std::string_view name, std::string_view value) {
+  if (value == "threads") return TeamKind::threads;
+  if (value == "openmp") return TeamKind::openmp;
+  fail(ErrorCode::bad_argument, "{}: expected threads or openmp, got '{}'", name, value);
+}
+
+}  // namespace
 
 const char* nibble_version(void) {
   return NIBBLE_VERSION;
@@ -60,18 +71,40 @@ nibble_status nibble_env_create(const nibble_option* options, nibble_env** env,
   return call(error, [&] {
     expect_given(env, "env");
     *env = nullptr;
-    adopt_table_after_fork();
+    adopt_table();
     auto object = std::make_unique<EnvObject>();
     Shared& shared = *object->shared;
+    TeamKind kind = TeamKind::threads;
+    bool file_guard = true;
     const OptionSetter table[] = {
         {"threads",
          [&](std::string_view name, std::string_view value) {
            shared.threads = static_cast<int>(whole_option(name, value, 0, Team::kMostThreads));
          }},
-        {"no-file-guard", [](std::string_view, std::string_view) { set_file_guard(false); }}};
+        {"team",
+         [&](std::string_view name, std::string_view value) { kind = team_option(name, value); }},
+        {"no-file-guard", [&](std::string_view, std::string_view) { file_guard = false; }}};
     apply_options(options, table);
-    shared.thread_source.budget = std::make_shared<ThreadBudget>(shared.threads_of(0));
+    ThreadSource source;
+    source.kind = kind;
+    source.budget = std::make_shared<ThreadBudget>(shared.threads_of(0));
+    shared.set_thread_source(std::move(source));
     *env = static_cast<nibble_env*>(insert(ObjectKind::env, std::move(object)));
+    if (!file_guard) set_file_guard(false);
+  });
+}
+
+nibble_status nibble_env_set_executor(nibble_env* env, const nibble_executor* executor,
+                                      nibble_error* error) {
+  return call(error, [&] {
+    const Held<EnvObject> held(env);
+    nibble_executor pool = NIBBLE_EXECUTOR_INIT;
+    take_struct(executor, &pool, "executor");
+    expect_given(reinterpret_cast<const void*>(pool.submit), "submit of the executor");
+    ThreadSource source = held->shared->thread_source();
+    source.kind = TeamKind::host;
+    source.executor = {pool.user, pool.submit, pool.wait};
+    held->shared->set_thread_source(std::move(source));
   });
 }
 
@@ -108,8 +141,20 @@ nibble_status nibble_cancel_create(nibble_env* env, nibble_cancel** cancel, nibb
   });
 }
 
+// From a signal handler: no lock, no memory, no exception.
 nibble_status nibble_cancel_request(nibble_cancel* cancel) {
-  return call(nullptr, [&] { Held<CancelObject>(cancel)->token.request(); });
+  Object* object = nullptr;
+  switch (acquire(cancel, ObjectKind::cancel, &object)) {
+    case Lookup::found:
+      break;
+    case Lookup::forked:
+      return NIBBLE_FORKED;
+    case Lookup::no_handle:
+      return NIBBLE_BAD_HANDLE;
+  }
+  static_cast<CancelObject*>(object)->token.request();
+  release(cancel);
+  return NIBBLE_OK;
 }
 
 nibble_status nibble_cancel_reset(nibble_cancel* cancel) {

@@ -26,8 +26,6 @@ nibble_finish finish_of(FinishReason why) noexcept {
 }
 
 void begin(SessionObject& s, const std::vector<int32_t>& prompt, bool thinks) {
-  s.end_generation();
-  s.cancel.reset();
   s.generation = std::make_unique<Generation>(s.session, s.chooser(), prompt, s.settings.generate);
   s.splitter = ReasoningSplitter(thinks);
   s.remembers = false;
@@ -120,7 +118,14 @@ nibble_event next_event(SessionObject& s) {
   return event;
 }
 
+/// Ends the generation however its loop is left, also by an exception of the callback's.
+struct EndsGeneration {
+  SessionObject& session;
+  ~EndsGeneration() { session.end_generation(); }
+};
+
 void run(SessionObject& s, nibble_on_event on_event, void* user, nibble_result* result) {
+  const EndsGeneration at_the_end{s};
   bool refused = false;
   for (;;) {
     const nibble_event event = next_event(s);
@@ -143,6 +148,8 @@ nibble_status nibble_chat(nibble_session* session, const nibble_message* message
                           nibble_result* result, nibble_error* error) {
   return call(error, [&] {
     HeldSession held(session);
+    held->start_work();
+    if (result != nullptr) expect_struct(result, "result");
     begin_chat(*held, {messages, n_messages});
     run(*held, on_event, user, result);
   });
@@ -153,6 +160,8 @@ nibble_status nibble_complete(nibble_session* session, const char* text, size_t 
                               nibble_error* error) {
   return call(error, [&] {
     HeldSession held(session);
+    held->start_work();
+    if (result != nullptr) expect_struct(result, "result");
     begin_text(*held, text, text_size);
     run(*held, on_event, user, result);
   });
@@ -162,6 +171,7 @@ nibble_status nibble_chat_begin(nibble_session* session, const nibble_message* m
                                 size_t n_messages, nibble_error* error) {
   return call(error, [&] {
     HeldSession held(session);
+    held->start_work();
     begin_chat(*held, {messages, n_messages});
   });
 }
@@ -170,6 +180,7 @@ nibble_status nibble_complete_begin(nibble_session* session, const char* text, s
                                     nibble_error* error) {
   return call(error, [&] {
     HeldSession held(session);
+    held->start_work();
     begin_text(*held, text, text_size);
   });
 }
@@ -177,6 +188,9 @@ nibble_status nibble_complete_begin(nibble_session* session, const char* text, s
 nibble_status nibble_next(nibble_session* session, nibble_event* event, nibble_error* error) {
   return call(error, [&] {
     HeldSession held(session);
-    give_struct(next_event(*held), event, "event");
+    expect_struct(event, "event");
+    const nibble_event next = next_event(*held);
+    held->refuse_if_freed();
+    give_struct(next, event, "event");
   });
 }

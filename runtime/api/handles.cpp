@@ -20,6 +20,10 @@ constexpr uint32_t kNoPlace = ~uint32_t{0};
 constexpr uint64_t kClosed = uint64_t{1} << 31;
 constexpr uint64_t kHolders = kClosed - 1;
 
+// Whose the table is, when it is no process's.
+constexpr pid_t kNobody = 0;
+constexpr pid_t kBeingAdopted = -1;
+
 struct Place {
   std::atomic<uint64_t> state{kClosed | uint64_t{1} << 32};
   ObjectKind kind = ObjectKind::env;
@@ -33,14 +37,34 @@ constexpr int kChunks = kPlaceBits - 6;
 
 class Table {
  public:
+  constexpr Table() = default;
+  // A host may still call from what ends after it: then the table is empty, not gone.
   ~Table() {
     if (n_used_ != 0) return;  // somebody may still hold them
-    for (std::atomic<Place*>& chunk : chunks_) delete[] chunk.load();
+    n_places_ = 0;
+    free_ = kNoPlace;
+    for (std::atomic<Place*>& chunk : chunks_) delete[] chunk.exchange(nullptr);
   }
 
-  bool ours() const noexcept { return process_.load(std::memory_order_relaxed) == getpid(); }
+  Lookup owner() const noexcept {
+    const pid_t process = process_.load(std::memory_order_acquire);
+    if (process == getpid()) return Lookup::found;
+    return process == kNobody ? Lookup::no_handle : Lookup::forked;
+  }
 
+  /// Makes the table this process's. Of several threads one does; the others wait for it.
   void adopt() noexcept {
+    const pid_t self = getpid();
+    pid_t process = process_.load(std::memory_order_acquire);
+    for (;;) {
+      if (process == self) return;
+      if (process != kBeingAdopted &&
+          process_.compare_exchange_weak(process, kBeingAdopted, std::memory_order_acq_rel)) {
+        break;
+      }
+      std::this_thread::yield();
+      process = process_.load(std::memory_order_acquire);
+    }
     lock_.clear();
     free_ = kNoPlace;
     n_used_ = 0;
@@ -50,17 +74,16 @@ class Table {
       place.state = next_use(place.state.load());
       give_back(i);
     }
-    process_ = getpid();
+    process_.store(self, std::memory_order_release);
   }
 
   void* insert(ObjectKind kind, Object* object) {
     lock();
-    uint32_t number = free_;
-    if (number == kNoPlace && !grow()) {
+    if (free_ == kNoPlace && !grow()) {
       unlock();
       throw std::bad_alloc();
     }
-    number = free_;
+    const uint32_t number = free_;
     Place& place = at(number);
     free_ = place.next_free;
     ++n_used_;
@@ -84,10 +107,16 @@ class Table {
     return nullptr;
   }
 
+  /// Nothing happens to a handle of before an adoption: a callback may fork, and its child start
+  /// anew before the call that it came from ends.
   void release(const void* handle) noexcept {
     Place* place = find(handle);
-    const uint64_t before = place->state.fetch_sub(1, std::memory_order_acq_rel);
-    if ((before & kClosed) != 0 && (before & kHolders) == 1) destroy(*place, handle);
+    if (place == nullptr) return;
+    uint64_t state = place->state.load(std::memory_order_acquire);
+    do {
+      if (!is_of(state, handle)) return;
+    } while (!place->state.compare_exchange_weak(state, state - 1, std::memory_order_acq_rel));
+    if ((state & kClosed) != 0 && (state & kHolders) == 1) destroy(*place, handle);
   }
 
   /// The caller holds it. False: somebody else was first.
@@ -133,13 +162,16 @@ class Table {
   }
   bool grow() noexcept {
     const uint32_t begin = n_places_.load(std::memory_order_relaxed);
-    int chunk = 0;
-    while (chunk < kChunks && chunks_[static_cast<size_t>(chunk)].load() != nullptr) ++chunk;
+    size_t chunk = 0;
+    while (begin >= (kFirstChunk << (chunk + 1)) - kFirstChunk) ++chunk;
     if (chunk == kChunks) return false;
     const uint32_t n = kFirstChunk << chunk;
-    auto* places = new (std::nothrow) Place[n];
-    if (places == nullptr) return false;
-    chunks_[static_cast<size_t>(chunk)].store(places, std::memory_order_release);
+    // It may be there: a process that was forked between these two stores.
+    if (chunks_[chunk].load() == nullptr) {
+      auto* places = new (std::nothrow) Place[n];
+      if (places == nullptr) return false;
+      chunks_[chunk].store(places, std::memory_order_release);
+    }
     n_places_.store(begin + n, std::memory_order_release);
     for (uint32_t i = n; i > 0; --i) give_back(begin + i - 1);
     return true;
@@ -152,13 +184,13 @@ class Table {
 
   std::array<std::atomic<Place*>, kChunks> chunks_{};
   std::atomic<uint32_t> n_places_{0};
-  std::atomic<pid_t> process_{getpid()};
+  std::atomic<pid_t> process_{kNobody};
   std::atomic_flag lock_;
   uint32_t free_ = kNoPlace;
   int64_t n_used_ = 0;
 };
 
-Table table;
+constinit Table table;
 
 }  // namespace
 
@@ -169,7 +201,7 @@ void* insert(ObjectKind kind, std::unique_ptr<Object> object) {
 }
 
 Lookup acquire(const void* handle, ObjectKind kind, Object** object) noexcept {
-  if (!table.ours()) return Lookup::forked;
+  if (const Lookup owner = table.owner(); owner != Lookup::found) return owner;
   const Place* place = table.acquire(handle, kind);
   if (place == nullptr) return Lookup::no_handle;
   *object = place->object;
@@ -177,11 +209,11 @@ Lookup acquire(const void* handle, ObjectKind kind, Object** object) noexcept {
 }
 
 void release(const void* handle) noexcept {
-  if (table.ours()) table.release(handle);
+  if (table.owner() == Lookup::found) table.release(handle);
 }
 
 Lookup free_handle(const void* handle, ObjectKind kind) noexcept {
-  if (!table.ours()) return Lookup::forked;
+  if (const Lookup owner = table.owner(); owner != Lookup::found) return owner;
   Place* place = table.acquire(handle, kind);
   if (place == nullptr) return Lookup::no_handle;
   const bool first = table.close(*place);
@@ -190,8 +222,8 @@ Lookup free_handle(const void* handle, ObjectKind kind) noexcept {
   return first ? Lookup::found : Lookup::no_handle;
 }
 
-void adopt_table_after_fork() noexcept {
-  if (!table.ours()) table.adopt();
+void adopt_table() noexcept {
+  table.adopt();
 }
 
 }  // namespace nibble::api

@@ -20,7 +20,11 @@ class Object {
   virtual void on_free() noexcept {}
 };
 
-enum class Lookup { found, no_handle, forked };
+enum class Lookup {
+  found,
+  no_handle,
+  forked,  // the table is a parent process's
+};
 
 /// The handle of a new object. Errors: std::bad_alloc.
 void* insert(ObjectKind kind, std::unique_ptr<Object> object);
@@ -29,8 +33,9 @@ Lookup acquire(const void* handle, ObjectKind kind, Object** object) noexcept;
 void release(const void* handle) noexcept;
 /// The handle stands for nothing from now on.
 Lookup free_handle(const void* handle, ObjectKind kind) noexcept;
-/// In a forked child: makes the table the child's, empty. Objects of the parent are left as they
-/// are, since threads that their end would wait for are gone.
-void adopt_table_after_fork() noexcept;
+/// Before the first insert() of a process. In a forked child: makes the table the child's, empty.
+/// Objects of the parent are left as they are, since threads that their end would wait for are
+/// gone.
+void adopt_table() noexcept;
 
 }  // namespace nibble::api

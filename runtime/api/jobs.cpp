@@ -50,10 +50,10 @@ nibble_status nibble_verify(nibble_env* env, const char* path, const nibble_job*
     const TensorFile file = open_tensor_file(std::string(text_of(path, "path")));
     VerifyFileOptions options;
     options.n_threads = held->shared->threads_of(0);
-    options.thread_source = held->shared->thread_source;
+    options.thread_source = held->shared->thread_source();
     options.cancel = scope.cancel();
     options.on_progress = [&](uint64_t done, uint64_t total) { scope.progress(done, total); };
-    check_damages(file, verify_file(file, options));
+    scope.run([&] { check_damages(file, verify_file(file, options)); });
   });
 }
 
@@ -80,10 +80,11 @@ nibble_status nibble_quantize(nibble_env* env, const char* in, const char* out, 
     const TensorFile file = open_tensor_file(std::string(text_of(in, "in")));
     const QuantizePlan plan = plan_quantize(file, choices);
     how.n_threads = held->shared->threads_of(how.n_threads);
-    how.thread_source = held->shared->thread_source;
+    how.thread_source = held->shared->thread_source();
     how.cancel = scope.cancel();
     how.on_progress = [&](const QuantizeProgress& p) { scope.progress(p.done, p.total); };
-    quantize_file(file, std::string(text_of(out, "out")), plan, how);
+    const std::string to(text_of(out, "out"));
+    scope.run([&] { quantize_file(file, to, plan, how); });
   });
 }
 
@@ -100,11 +101,13 @@ nibble_status nibble_convert(nibble_env* env, const char* in, const char* out,
                                   {"tokenizer", [&](Text, Text value) { how.tokenizer = value; }}};
     apply_options(options, table);
     how.n_threads = held->shared->threads_of(how.n_threads);
-    how.thread_source = held->shared->thread_source;
+    how.thread_source = held->shared->thread_source();
     how.cancel = scope.cancel();
     how.on_progress = [&](uint64_t done, uint64_t total) { scope.progress(done, total); };
-    const ConvertResult result =
-        convert_model(std::string(text_of(in, "in")), std::string(text_of(out, "out")), how);
+    const std::string from(text_of(in, "in"));
+    const std::string to(text_of(out, "out"));
+    ConvertResult result;
+    scope.run([&] { result = convert_model(from, to, how); });
     for (const std::string& note : result.notes) held->shared->log(note);
   });
 }

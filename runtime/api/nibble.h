@@ -20,12 +20,14 @@
  * Handles. nibble_env, nibble_cancel, nibble_model and nibble_session are handles, not addresses:
  * NULL, a freed one or one of another kind is NIBBLE_BAD_HANDLE. Objects may be freed in any order;
  * what others still need stays until they are freed. After fork(), handles are NIBBLE_FORKED in the
- * child, which may create an environment of its own; the parent goes on.
+ * child, which may create an environment of its own (NIBBLE_BAD_HANDLE from then on); the parent
+ * goes on. A child of a process with several threads can do only what is safe there.
  *
  * Threads. Every function may be called from any thread. A session does one thing at a time: while
  * a call uses it, others get NIBBLE_BUSY, also from within its callback; only nibble_session_cancel
  * and nibble_session_free act at once. Environments and models may be used by any number of threads
- * at the same time. Callbacks come from the calling thread.
+ * at the same time. Callbacks come from the calling thread; an exception that a C++ callback throws
+ * ends the call as NIBBLE_INTERNAL.
  *
  * Text. UTF-8, in and out; paths too. What is given as `const char *` ends with a zero byte, unless
  * a size stands beside it. Nothing that is passed in is kept after the call.
@@ -161,13 +163,37 @@ typedef int (*nibble_on_event)(const nibble_event* event, void* user);
 typedef struct nibble_env nibble_env;
 
 /* What models, sessions and jobs share. Options: "threads" (how many run at once, over all of them;
- * 0, the default: what suits the machine); "no-file-guard" (install no handler of SIGBUS, for the
- * whole process: a model file that somebody truncates while it is in use then ends it). */
+ * 0, the default: what suits the machine); "team" (whose they are: "threads", the default, those of
+ * the library, which sleep when there is nothing to do; "openmp", the pool that the program's own
+ * OpenMP regions use, which ends the process where the system refuses a thread, and cannot be used
+ * in a forked child); "no-file-guard" (install no handler of SIGBUS, for the whole process: a model
+ * file that somebody truncates while it is in use then ends it). */
 NIBBLE_API nibble_status nibble_env_create(const nibble_option* options, nibble_env** env,
                                            nibble_error* error);
 
+/* The host's own pool of threads. Both functions are called from threads that use sessions, models
+ * and jobs, and must not throw. */
+typedef struct nibble_executor {
+  uint32_t size;
+  /* Has task(arg) called n times from threads of the pool, each call once, and returns how many of
+   * them the pool took; the others are never called. A task that begins too late to help returns at
+   * once, so a pool of any size serves, also one that is busy. */
+  int (*submit)(void* user, void (*task)(void* arg), void* arg, int n);
+  /* Returns when every task that was taken before has returned. Called when a session or model is
+   * freed. NULL: the library stays loaded as long as the pool has its tasks. */
+  void (*wait)(void* user);
+  void* user;
+} nibble_executor;
+#define NIBBLE_EXECUTOR_INIT \
+  { sizeof(nibble_executor), NULL, NULL, NULL }
+/* What is opened or begun from now on uses this pool instead of the option "team"; the answers are
+ * the same. */
+NIBBLE_API nibble_status nibble_env_set_executor(nibble_env* env, const nibble_executor* executor,
+                                                 nibble_error* error);
+
 /* Receives what a user may want to know and no error says, such as settings of a model file that
- * are ignored: one sentence, without a line end. NULL, the default: nobody. */
+ * are ignored: one sentence, without a line end. NULL, the default: nobody. A call that another
+ * thread is in may still use the one before. */
 typedef void (*nibble_on_log)(const char* sentence, void* user);
 NIBBLE_API nibble_status nibble_env_set_log(nibble_env* env, nibble_on_log on_log, void* user,
                                             nibble_error* error);
@@ -190,12 +216,12 @@ NIBBLE_API nibble_status nibble_env_free(nibble_env* env);
 
 /* ---- jobs: what takes its time ---- */
 
-/* A request to stop, from any thread or signal handler. */
+/* A request to stop. */
 typedef struct nibble_cancel nibble_cancel;
 NIBBLE_API nibble_status nibble_cancel_create(nibble_env* env, nibble_cancel** cancel,
                                               nibble_error* error);
 /* Every job that was given it, also a later one, ends with NIBBLE_CANCELLED, within 50 ms as a
- * rule. */
+ * rule. From any thread, and from a signal handler, unless nibble_cancel_free may run then. */
 NIBBLE_API nibble_status nibble_cancel_request(nibble_cancel* cancel);
 NIBBLE_API nibble_status nibble_cancel_reset(nibble_cancel* cancel);
 /* Jobs that were given it go on. NULL is left alone. */
@@ -215,6 +241,12 @@ typedef struct nibble_job {
  * damaged. */
 NIBBLE_API nibble_status nibble_verify(nibble_env* env, const char* path, const nibble_job* job,
                                        nibble_error* error);
+/* What there is to know about a model file, as JSON: the command's `inspect --json`. A file that
+ * does not run here is described too ("runs" is false, "problem" says why). Options: full (every
+ * item of long arrays), ctx-size (of the memory plan), isa. */
+NIBBLE_API nibble_status nibble_inspect(nibble_env* env, const char* path,
+                                        const nibble_option* options, nibble_buffer* json,
+                                        nibble_error* error);
 /* Writes `in` with weights of a smaller type ("Q4_K_M", "NF4" ...; the command's menu). The new
  * file appears whole or not at all; a call that was interrupted is taken up by the next. Options:
  * pure, output-tensor-type, token-embedding-type, allow-requantize, strict, threads. */
@@ -238,6 +270,35 @@ typedef struct nibble_model nibble_model;
 NIBBLE_API nibble_status nibble_model_open(nibble_env* env, const char* path,
                                            const nibble_option* options, const nibble_job* job,
                                            nibble_model** model, nibble_error* error);
+/* The same of `size` bytes (0: all there are) of an open file from `offset` on. The descriptor
+ * stays the caller's, who may close it. Where offset is no multiple of the page size, the bytes are
+ * read into memory. */
+NIBBLE_API nibble_status nibble_model_open_fd(nibble_env* env, int fd, uint64_t offset,
+                                              uint64_t size, const nibble_option* options,
+                                              const nibble_job* job, nibble_model** model,
+                                              nibble_error* error);
+/* The same of memory, at an address that is a multiple of 8, which must stay as it is until the
+ * model and its sessions are freed. */
+NIBBLE_API nibble_status nibble_model_open_memory(nibble_env* env, const void* data, size_t size,
+                                                  const nibble_option* options,
+                                                  const nibble_job* job, nibble_model** model,
+                                                  nibble_error* error);
+
+/* A file that only the host can read: part of a bundle, encrypted, remote. */
+typedef struct nibble_reader {
+  uint32_t size;
+  /* Writes n bytes of the file from `offset` on to `to`; anything but 0 says that it failed. */
+  int (*read)(void* user, uint64_t offset, void* to, size_t n);
+  uint64_t total; /* bytes of the file */
+  void* user;
+} nibble_reader;
+#define NIBBLE_READER_INIT \
+  { sizeof(nibble_reader), NULL, 0, NULL }
+/* The same of a file that is read into memory once, while the call lasts. */
+NIBBLE_API nibble_status nibble_model_open_reader(nibble_env* env, const nibble_reader* reader,
+                                                  const nibble_option* options,
+                                                  const nibble_job* job, nibble_model** model,
+                                                  nibble_error* error);
 /* Sessions keep what they need. NULL is left alone. */
 NIBBLE_API nibble_status nibble_model_free(nibble_model* model);
 
@@ -351,8 +412,16 @@ NIBBLE_API nibble_status nibble_session_get_usage(nibble_session* session,
 /* Forgets all but the first n_tokens; fewer than that are left alone. */
 NIBBLE_API nibble_status nibble_session_rewind(nibble_session* session, int64_t n_tokens,
                                                nibble_error* error);
-/* The call that uses the session ends as cancelled, within 50 ms as a rule; without one, nothing
- * happens. */
+/* Writes what the session remembers, its own answers and its random numbers included, to a file
+ * that appears whole or not at all. Options are not written. */
+NIBBLE_API nibble_status nibble_session_save(nibble_session* session, const char* path,
+                                             nibble_error* error);
+/* Makes the session what was saved, by a session of the same model file with the same cache types.
+ * NIBBLE_BAD_ARGUMENT: by another one; after an error the session is what it was. */
+NIBBLE_API nibble_status nibble_session_load(nibble_session* session, const char* path,
+                                             nibble_error* error);
+/* The call that uses the session ends as cancelled, within 50 ms as a rule; between two calls of
+ * nibble_next, the generation does. Without either, nothing happens. */
 NIBBLE_API nibble_status nibble_session_cancel(nibble_session* session);
 
 /* ---- generation ---- */
@@ -364,15 +433,16 @@ NIBBLE_API nibble_status nibble_session_cancel(nibble_session* session);
 NIBBLE_API nibble_status nibble_chat(nibble_session* session, const nibble_message* messages,
                                      size_t n_messages, nibble_on_event on_event, void* user,
                                      nibble_result* result, nibble_error* error);
-/* Goes on with a text, without a template. */
+/* Goes on with a text, without a template. Control tokens that are written out in it are such. */
 NIBBLE_API nibble_status nibble_complete(nibble_session* session, const char* text,
                                          size_t text_size, nibble_on_event on_event, void* user,
                                          nibble_result* result, nibble_error* error);
 
 /* The same for a host with a loop of its own: begin, then nibble_next until DONE. Each call does
  * one step, a batch of the prompt or a token, and gives its event: PROGRESS, TEXT or REASONING
- * (maybe with no text yet). What an event points at lives until the next call with this session.
- * Any other use of the session ends the generation. */
+ * (maybe with no text yet). What an event points at lives until the next call with this session,
+ * nibble_session_free included. nibble_session_cancel and nibble_session_get_usage apart, any other
+ * use of the session ends the generation. */
 NIBBLE_API nibble_status nibble_chat_begin(nibble_session* session, const nibble_message* messages,
                                            size_t n_messages, nibble_error* error);
 NIBBLE_API nibble_status nibble_complete_begin(nibble_session* session, const char* text,
@@ -386,12 +456,35 @@ NIBBLE_API nibble_status nibble_evaluate(nibble_session* session, const int32_t*
                                          size_t n_tokens, nibble_on_event on_event, void* user,
                                          nibble_error* error);
 /* What the model gives the next token, one number for each of the vocabulary; until the next call
- * with this session. NIBBLE_NOT_FOUND: nothing was evaluated last. */
+ * with this session, nibble_session_free included. NIBBLE_NOT_FOUND: nothing was evaluated last. */
 NIBBLE_API nibble_status nibble_logits(nibble_session* session, const float** logits, size_t* n,
                                        nibble_error* error);
 /* A token chosen from them as the session's options say. It is not evaluated. */
 NIBBLE_API nibble_status nibble_sample(nibble_session* session, int32_t* token,
                                        nibble_error* error);
+
+/* ---- embeddings ---- */
+
+/* Vectors of texts; give them back with nibble_embeddings_free. */
+typedef struct nibble_embeddings {
+  uint32_t size;
+  int64_t n_dims;
+  int64_t n_rows;     /* one for each text; with pooling "none" one for each token */
+  float* values;      /* [n_rows, n_dims], text after text */
+  int64_t* first_row; /* [n_texts + 1]: where a text's rows begin, and the end */
+} nibble_embeddings;
+#define NIBBLE_EMBEDDINGS_INIT \
+  { sizeof(nibble_embeddings), 0, 0, NULL, NULL }
+
+/* A text that is too long is NIBBLE_BAD_ARGUMENT, with its number and both lengths. Options:
+ * pooling (mean, cls, last, none; else as the file says), dims (only the first so many numbers, for
+ * models that were trained for that), no-normalize, truncate (leave out the end of texts that are
+ * too long), threads. PROGRESS counts texts. */
+NIBBLE_API nibble_status nibble_embed(nibble_model* model, const char* const* texts, size_t n_texts,
+                                      const nibble_option* options, const nibble_job* job,
+                                      nibble_embeddings* embeddings, nibble_error* error);
+/* Frees the vectors and empties the struct; NULL is left alone. */
+NIBBLE_API void nibble_embeddings_free(nibble_embeddings* embeddings);
 
 #ifdef __cplusplus
 }

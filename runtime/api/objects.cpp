@@ -28,6 +28,16 @@ int Shared::threads_of(int wanted) const noexcept {
   return threads > 0 ? std::min(wanted, most) : wanted;
 }
 
+ThreadSource Shared::thread_source() const {
+  const std::lock_guard lock(mutex_);
+  return thread_source_;
+}
+
+void Shared::set_thread_source(ThreadSource source) {
+  const std::lock_guard lock(mutex_);
+  thread_source_ = std::move(source);
+}
+
 OpenModel::OpenModel(std::shared_ptr<Shared> s, std::shared_ptr<const Engine> e)
     : shared(std::move(s)),
       engine(std::move(e)),
@@ -58,6 +68,15 @@ SessionObject::~SessionObject() {
   end_generation();
   model->shared->bytes -= counted;
   --model->shared->n_sessions;
+}
+
+void SessionObject::start_work() noexcept {
+  cancel.reset();
+  end_generation();
+}
+
+void SessionObject::refuse_if_freed() const {
+  if (freed.requested()) throw Refusal{NIBBLE_CANCELLED, "session: it was freed meanwhile"};
 }
 
 void SessionObject::end_generation() noexcept {
@@ -93,16 +112,21 @@ HeldSession::~HeldSession() {
 JobScope::JobScope(const nibble_job* job) {
   const CancelToken* also = nullptr;
   if (job != nullptr) {
-    std::memcpy(&job_, job, std::min<size_t>(job->size, sizeof(job_)));
+    take_struct(job, &job_, "job");
     if (job_.cancel != nullptr) also = &held_.emplace(job_.cancel)->token;
   }
   token_.emplace(also);
 }
 
-void JobScope::progress(uint64_t done, uint64_t total) {
-  if (job_.on_event == nullptr) return;
+void JobScope::progress(uint64_t done, uint64_t total) noexcept {
+  if (job_.on_event == nullptr || thrown_ != nullptr) return;
   const nibble_event event = progress_event(done, total);
-  if (job_.on_event(&event, job_.user) != 0) token_->request();
+  try {
+    if (job_.on_event(&event, job_.user) != 0) token_->request();
+  } catch (...) {
+    thrown_ = std::current_exception();
+    token_->request();
+  }
 }
 
 nibble_event progress_event(uint64_t done, uint64_t total) noexcept {

@@ -3,6 +3,7 @@
 // environment, so that they may be freed in any order.
 #include <atomic>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "runtime/engine/reasoning_splitter.h"
 #include "runtime/engine/sampler.h"
 #include "runtime/engine/session.h"
+#include "runtime/engine/session_file.h"
 #include "runtime/threads/cancel.h"
 #include "runtime/threads/thread_source.h"
 
@@ -24,7 +26,6 @@ namespace nibble::api {
 /// Of an environment, for as long as anything needs it.
 struct Shared {
   int threads = 0;  // at most; 0: what suits the machine
-  ThreadSource thread_source;
   std::atomic<int64_t> n_models{0};
   std::atomic<int64_t> n_sessions{0};
   std::atomic<int64_t> file_bytes{0};
@@ -34,9 +35,13 @@ struct Shared {
   void set_log(nibble_on_log on_log, void* user);
   /// What a model or session uses: as told, but no more than the environment has.
   int threads_of(int wanted) const noexcept;
+  /// Of teams that are made from now on.
+  ThreadSource thread_source() const;
+  void set_thread_source(ThreadSource source);
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  ThreadSource thread_source_;
   nibble_on_log on_log_ = nullptr;
   void* user_ = nullptr;
 };
@@ -86,19 +91,19 @@ struct SessionObject final : Object {
   SessionObject(std::shared_ptr<const OpenModel> m, SessionSettings s);
   SessionObject(std::shared_ptr<const OpenModel> m, SessionSettings s, Session&& timeline);
   ~SessionObject() override;
-  void on_free() noexcept override { cancel.request(); }
+  void on_free() noexcept override { freed.request(); }
 
   const Engine& engine() const noexcept { return *model->engine; }
+  /// For a call that begins something: what was begun before ends, and no earlier request to stop
+  /// counts. The first thing such a call does, so that none is lost that comes while it runs.
+  void start_work() noexcept;
   void end_generation() noexcept;
+  /// Whoever frees a session in use gets nothing more from it. Errors: Refusal.
+  void refuse_if_freed() const;
   Sampler& chooser();
   /// Tells the environment what it holds now.
   void count_bytes() noexcept;
 
-  /// An answer of the model's and the tokens it was sampled as, for prompts that repeat it.
-  struct Answer {
-    std::string text;
-    std::vector<int32_t> tokens;
-  };
   struct Event {
     nibble_event_kind kind;
     std::string text;
@@ -110,9 +115,10 @@ struct SessionObject final : Object {
   SessionSettings settings;
   Session session;
   std::unique_ptr<Sampler> sampler;  // nullptr: to be made of the settings
-  CancelToken cancel;
+  CancelToken freed;                 // for good
+  CancelToken cancel{&freed};
   std::atomic<bool> busy{false};
-  std::deque<Answer> answers;
+  std::deque<SessionAnswer> answers;  // for prompts that repeat them
   // The generation under way.
   std::unique_ptr<Generation> generation;
   ReasoningSplitter splitter;
@@ -139,12 +145,29 @@ class HeldSession {
 /// How a job is watched and stopped.
 class JobScope {
  public:
+  /// Errors: Refusal, bad_argument.
   explicit JobScope(const nibble_job* job);
   const CancelToken* cancel() const noexcept { return &*token_; }
-  /// Called from the job; a callback that says stop is a request.
-  void progress(uint64_t done, uint64_t total);
+  /// Called from the job; a callback that says stop is a request. One that throws too: jobs report
+  /// from places that nothing may be thrown through.
+  void progress(uint64_t done, uint64_t total) noexcept;
+  /// Runs the job; what a callback threw is thrown behind it.
+  template <class F>
+  void run(F&& job) {
+    try {
+      job();
+    } catch (...) {
+      rethrow();
+      throw;
+    }
+    rethrow();
+  }
 
  private:
+  void rethrow() const {
+    if (thrown_ != nullptr) std::rethrow_exception(thrown_);
+  }
+  std::exception_ptr thrown_;
   nibble_job job_ = NIBBLE_JOB_INIT;
   std::optional<Held<CancelObject>> held_;
   std::optional<CancelToken> token_;

@@ -35,7 +35,7 @@ nibble_status nibble_session_fork(nibble_session* session, nibble_session** copy
     held->end_generation();
     auto object =
         std::make_unique<SessionObject>(held->model, held->settings, held->session.fork());
-    if (held->sampler != nullptr) object->sampler = std::make_unique<Sampler>(*held->sampler);
+    object->sampler = std::make_unique<Sampler>(held->chooser());
     object->answers = held->answers;
     object->count_bytes();
     *copy = handle_of(std::move(object));
@@ -85,6 +85,28 @@ nibble_status nibble_session_rewind(nibble_session* session, int64_t n_tokens,
   });
 }
 
+nibble_status nibble_session_save(nibble_session* session, const char* path, nibble_error* error) {
+  return call(error, [&] {
+    HeldSession held(session);
+    held->start_work();
+    const SessionExtras extras{held->chooser().random(),
+                               {held->answers.begin(), held->answers.end()}};
+    save_session(held->session, extras, std::string(text_of(path, "path")), &held->cancel);
+  });
+}
+
+nibble_status nibble_session_load(nibble_session* session, const char* path, nibble_error* error) {
+  return call(error, [&] {
+    HeldSession held(session);
+    held->start_work();
+    Sampler& chooser = held->chooser();
+    const SessionExtras extras =
+        load_session(held->session, std::string(text_of(path, "path")), &held->cancel);
+    held->answers.assign(extras.answers.begin(), extras.answers.end());
+    chooser.set_random(extras.random);
+  });
+}
+
 nibble_status nibble_session_cancel(nibble_session* session) {
   return call(nullptr, [&] { Held<SessionObject>(session)->cancel.request(); });
 }
@@ -93,9 +115,8 @@ nibble_status nibble_evaluate(nibble_session* session, const int32_t* tokens, si
                               nibble_on_event on_event, void* user, nibble_error* error) {
   return call(error, [&] {
     HeldSession held(session);
+    held->start_work();
     if (n_tokens > 0) expect_given(tokens, "tokens");
-    held->end_generation();
-    held->cancel.reset();
     held->session.sync({tokens, n_tokens}, &held->cancel, [&](int64_t done, int64_t total) {
       if (on_event == nullptr) return;
       const nibble_event event =
@@ -114,6 +135,7 @@ nibble_status nibble_logits(nibble_session* session, const float** logits, size_
     held->end_generation();
     const std::span<const float> all = held->session.logits();
     if (all.empty()) fail(ErrorCode::not_found, "logits: nothing was evaluated last");
+    held->refuse_if_freed();
     *logits = all.data();
     *n = all.size();
   });

@@ -2,6 +2,7 @@
 
 #include "formats/io/error.h"
 #include "formats/io/parse_number.h"
+#include "runtime/engine/stop_matcher.h"
 
 namespace nibble::api {
 namespace {
@@ -67,6 +68,7 @@ std::vector<OptionSetter> generation_options(SessionSettings& to, int32_t n_voca
                      if (v.empty()) {
                        g.stop.clear();
                      } else {
+                       StopMatcher({std::string(v)});  // refuses what cannot be one
                        g.stop.emplace_back(v);
                      }
                    }});
@@ -112,7 +114,7 @@ SessionSettings read_settings(const OpenModel& model, const nibble_option* optio
   settings.sampling = model.engine->sampling();
   apply_options(options, session_options(settings, static_cast<int32_t>(model.engine->n_vocab())));
   settings.session.n_threads = model.shared->threads_of(settings.session.n_threads);
-  settings.session.thread_source = model.shared->thread_source;
+  settings.session.thread_source = model.shared->thread_source();
   return settings;
 }
 

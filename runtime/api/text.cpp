@@ -43,7 +43,10 @@ nibble_status nibble_chat_render(nibble_model* model, const nibble_message* mess
                                  size_t n_messages, nibble_buffer* prompt, nibble_error* error) {
   return call(error, [&] {
     const Held<ModelObject> held(model);
-    give_buffer(rendered_prompt(*held->model->engine, {messages, n_messages}), prompt);
+    expect_given(prompt, "prompt");
+    const Conversation conversation =
+        conversation_of(held->model->engine, {messages, n_messages}, {}, nullptr);
+    give_buffer(conversation.text(), prompt);
   });
 }
 

@@ -56,10 +56,19 @@ asan: build/asan-ubsan/build.ninja ## the whole suite under AddressSanitizer and
 
 # ThreadSanitizer of g++ 12 wants addresses less random than newer kernels make them.
 .PHONY: tsan
-tsan: build/tsan/build.ninja ## the tests of threads and runtime under ThreadSanitizer
-	@ninja -C build/tsan -j $(JOBS) unit_runtime >&2
+tsan: build/tsan/build.ninja ## the tests of threads and runtime under ThreadSanitizer, ten minutes of stress
+	@ninja -C build/tsan -j $(JOBS) unit_runtime api_stress >&2
 	@if setarch -R true 2>/dev/null; then set -- setarch -R; else set --; fi; \
-	  "$$@" tests/run.sh build/tsan -R '^unit_runtime$$'
+	  "$$@" tests/run.sh build/tsan -R '^unit_runtime$$' && \
+	  "$$@" build/tsan/tests/stress/api_stress 600
+
+# The second option leaves the tests' own operator new in place, which makes allocations fail.
+.PHONY: valgrind
+valgrind: build/release/build.ninja ## the C API without memory, every allocation, under valgrind
+	@ninja -C build/release -j $(JOBS) fault_runtime >&2
+	@valgrind -q --soname-synonyms=somalloc=nouserintercepts --leak-check=full \
+	  --errors-for-leak-kinds=definite,indirect --error-exitcode=9 \
+	  build/release/tests/fault/fault_runtime '[api]'
 
 .PHONY: portable
 portable: build/portable/build.ninja ## the unit tests on plain C++ kernels without OpenMP
@@ -93,7 +102,7 @@ lint: build/release/build.ninja ## the checks of form: layers, forbidden calls, 
 .PHONY: format
 format: ## rewrite every source with clang-format 14
 	@$(SETUP)/packages.sh test
-	@git ls-files '*.h' '*.cpp' '*.inl' '*.c' | xargs clang-format-14 -i
+	@git ls-files '*.h' '*.hpp' '*.cpp' '*.inl' '*.c' | xargs clang-format-14 -i
 
 .PHONY: clean
 clean: ## delete what was built; models in the cache stay

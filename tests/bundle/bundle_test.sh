@@ -27,6 +27,23 @@ if [ -n "$outside" ] || [ -z "$libraries" ]; then
   exit 1
 fi
 
+# A program of somebody else's, compiled against the unpacked folder, finds the library there.
+PKG_CONFIG_PATH=lib/pkgconfig
+export PKG_CONFIG_PATH
+cp "$source/tests/package/consumer.c" .
+# shellcheck disable=SC2046  # a list of flags
+cc -std=c99 consumer.c $(pkg-config --cflags --libs nibble) -o consumer
+env -i LD_LIBRARY_PATH=lib ./consumer
+outside=$(env -i LD_LIBRARY_PATH=lib ldd consumer | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' |
+  grep -v -E '/(ld-linux[^/]*|lib(c|m|dl|rt|pthread|resolv))\.so' | grep -v "^$(pwd -P)/" || true)
+[ -z "$outside" ] || { echo "the program uses libraries from outside: $outside"; exit 1; }
+# No binary asks for a newer C library than README.txt says.
+floor=$(sed -n 's/.*(glibc \([0-9.]*\)).*/\1/p' README.txt)
+newest=$(objdump -T bin/nibble lib/*.so* | grep -o 'GLIBC_2\.[0-9]*' | sed 's/GLIBC_//' |
+  sort -t. -k2 -n | tail -n 1)
+[ "$(printf '%s\n%s\n' "$newest" "$floor" | sort -t. -k2 -n | tail -n 1)" = "$floor" ] ||
+  { echo "README.txt says glibc $floor, but $newest is needed"; exit 1; }
+
 # A network namespace of its own has no interface; where the kernel refuses one, the trace test holds.
 alone=
 if unshare -rn true 2>/dev/null; then alone='unshare -rn'; fi

@@ -14,6 +14,6 @@ if printf 'int  a ;\n' | "$tool" --dry-run -Werror --style=file --assume-filenam
   echo "self-test: $tool accepts badly laid out code"
   exit 1
 fi
-find quant formats runtime tools tests examples -name fixtures -prune -o \
+find quant formats runtime tools tests examples bindings -name fixtures -prune -o \
   \( -name '*.h' -o -name '*.hpp' -o -name '*.cpp' -o -name '*.inl' -o -name '*.c' \) -print |
   sort | xargs "$tool" --dry-run -Werror --style=file

@@ -24,8 +24,12 @@ LAYERS = {
     "runtime": ["quant", "formats", "runtime"],
     "tools": ["quant", "formats", "runtime", "tools"],
     "examples": ["runtime/api"],
+    "bindings": ["runtime/api"],
     "tests": ["quant", "formats", "runtime", "tools", "examples", "tests"],
 }
+
+# What is used outside the tree includes what lies beside it, without a folder.
+BESIDE = ("examples", "bindings", "runtime/api/nibble.hpp")
 
 
 def under(path, folder):
@@ -38,8 +42,11 @@ def layers(tree):
         if home is None:
             yield Finding(source.path, 1, "no layer: a top-level folder that ARCHITECTURE.md lacks")
             continue
+        beside = any(under(source.path, place) for place in BESIDE)
         for line, path, kind in source.includes:
-            if kind == '"' and not any(under(path, allowed) for allowed in LAYERS[home]):
+            if kind != '"' or (beside and "/" not in path):
+                continue
+            if not any(under(path, allowed) for allowed in LAYERS[home]):
                 yield Finding(source.path, line,
                               f'{home} may not include "{path}" (paths start at the root, arrows '
                               f'point down: {", ".join(LAYERS[home])})')
@@ -157,8 +164,9 @@ def type_names(tree):
             continue
         space = ""
         for number, line in enumerate(source.code, 1):
-            opened = re.match(r"namespace ([\w:]+) \{", line)
-            space = opened.group(1) if opened else space
+            opened = re.match(r"(inline )?namespace ([\w:]+) \{", line)
+            if opened:
+                space = f"{space}::{opened.group(2)}" if opened.group(1) else opened.group(2)
             match = re.match(r"(?:struct|class|union) (\w+)(?: final)?\s*[:{]", line)
             if not match:
                 continue

@@ -24,7 +24,7 @@ class PackagesTest(unittest.TestCase):
         self.stub("apt-get", f'echo "apt-get $*" >>{self.log}')
         self.stub("sudo", f'echo sudo >>{self.log}; exec "$@"')
         self.root(True)
-        self.installed("clang-format-14", "dpkg-dev", "file", "strace", "tmux")
+        self.installed("abigail-tools", "clang-format-14", "dpkg-dev", "file", "strace", "tmux")
 
     def stub(self, name, body):
         path = self.bin / name
@@ -55,7 +55,7 @@ class PackagesTest(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr, log), (0, "", []))
 
     def test_only_what_is_missing(self):
-        self.installed("dpkg-dev", "file", "strace", "tmux", removed=["clang-format-14"])
+        self.installed("abigail-tools", "dpkg-dev", "file", "strace", "tmux", removed=["clang-format-14"])
         done, log = self.run_script()
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("setup: installing Debian packages: clang-format-14\n", done.stderr)
@@ -64,7 +64,7 @@ class PackagesTest(unittest.TestCase):
         self.assertNotIn("sudo", log)
 
     def test_sudo_when_not_root(self):
-        self.installed("dpkg-dev", "file", "strace", "tmux")
+        self.installed("abigail-tools", "dpkg-dev", "file", "strace", "tmux")
         self.root(False)
         done, log = self.run_script()
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -72,7 +72,7 @@ class PackagesTest(unittest.TestCase):
         self.assertEqual(log.count("sudo"), 2)
 
     def test_neither_root_nor_sudo(self):
-        self.installed("dpkg-dev", "file", "strace", "tmux")
+        self.installed("abigail-tools", "dpkg-dev", "file", "strace", "tmux")
         self.root(False)
         (self.bin / "sudo").unlink()
         done, log = self.run_script()
@@ -80,7 +80,7 @@ class PackagesTest(unittest.TestCase):
         self.assertEqual(log, [])
 
     def test_apt_fails(self):
-        self.installed("dpkg-dev", "file", "strace", "tmux")
+        self.installed("abigail-tools", "dpkg-dev", "file", "strace", "tmux")
         self.stub("apt-get", "echo 'W: so so'; echo 'E: no way to the archive' >&2; exit 100")
         done, _ = self.run_script()
         self.assert_refused(done, "no way to the archive")

@@ -366,7 +366,7 @@ class KernelBench {
         for (int64_t head = thread; head < kHeads; head += all.size()) {
           const float* first = partials.data() + head / kGroup * kSplits * kGroup * kPartial;
           k.attend_merge(first + head % kGroup * kPartial, kSplits, kGroup * kPartial, kHeadDim,
-                         out.data() + head * kHeadDim);
+                         nullptr, out.data() + head * kHeadDim);
         }
       });
     });

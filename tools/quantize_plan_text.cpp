@@ -28,14 +28,17 @@ std::string shape_text(const TensorInfo& info) {
 std::string mix_menu() {
   std::string out =
       "Types (TYPE is a name in any case, or its number in the ecosystem):\n"
-      "  name     number  bits/weight  loss\n";
+      "  name      number  bits/weight  loss\n";
   for (const QuantMix& mix : all_mixes()) {
     const std::string number = mix.only_nibble ? "-" : std::to_string(mix.file_type);
     const std::string bits =
         mix.bits_per_weight < 0 ? "" : fmt::format("{:.2f}", mix.bits_per_weight);
     const std::string loss = mix.loss < 0 ? "" : fmt::format("{:.4f}", mix.loss);
-    std::string line = fmt::format("  {:<8} {:>6}  {:>11}  {:<8}{}", mix.name, number, bits, loss,
-                                   mix.only_nibble ? " only nibble reads it" : "");
+    const char* note = mix.only_nibble  ? " only nibble reads it"
+                       : mix.of_experts ? " of experts, all else Q8_0"
+                                        : "";
+    std::string line =
+        fmt::format("  {:<9} {:>6}  {:>11}  {:<8}{}", mix.name, number, bits, loss, note);
     while (line.back() == ' ') line.pop_back();
     out += line + "\n";
   }

@@ -411,6 +411,12 @@ inline void attend_split(const AttendArgs& a, int64_t split, const AttendScratch
   }
 }
 
+// What a head has seen before the first split: nothing but its sink, if it has one.
+inline void begin_merging(const float* sink, float* peak, float* total) {
+  *peak = sink != nullptr ? *sink : kNoPeak;
+  *total = sink != nullptr ? 1.0f : 0.0f;
+}
+
 // to += from, each an unnormalized sum with its peak and total.
 inline void merge(const float* from, float from_peak, float from_total, int64_t n, float* to,
                   float* to_peak, float* to_total) {
@@ -435,8 +441,8 @@ void attend_typed(const AttendArgs& a, const AttendScratch& s) {
   const int64_t first = row_begin(a, 0) / kSplitLen;
   const int64_t last = (row_end(a, a.rows - 1) - 1) / kSplitLen;
   for (int64_t i = 0; i < queries; ++i) {
-    s.merged_peak[i] = kNoPeak;
-    s.merged_total[i] = 0.0f;
+    const float* sink = a.sinks != nullptr ? a.sinks + i % a.group : nullptr;
+    begin_merging(sink, s.merged_peak + i, s.merged_total + i);
   }
   std::memset(s.merged, 0, static_cast<size_t>(queries * s.acc_stride) * sizeof(float));
   for (int64_t split = first; split <= last; ++split) {
@@ -495,9 +501,9 @@ void attend_partial(const AttendArgs& a, int64_t split, float* partial, float* s
 }
 
 void attend_merge(const float* partials, int64_t splits, int64_t stride, int64_t head_dim_v,
-                  float* out) noexcept {
-  float peak = kNoPeak;
-  float total = 0.0f;
+                  const float* sink, float* out) noexcept {
+  float peak, total;
+  begin_merging(sink, &peak, &total);
   std::memset(out, 0, static_cast<size_t>(head_dim_v) * sizeof(float));
   for (int64_t i = 0; i < splits; ++i) {
     const float* p = partials + i * stride;

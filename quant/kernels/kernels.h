@@ -76,6 +76,9 @@ struct AttendArgs {
   /// ALiBi, [group] or nullptr: score += slope * (position - row's position), which is no more than
   /// zero (Press et al., arXiv 2108.12409).
   const float* slopes = nullptr;
+  /// Attention sinks, [group] or nullptr: each head's sum of weights is larger by e^sink, as if by
+  /// a position whose value is zero (Xiao et al., arXiv 2309.17453; gpt-oss).
+  const float* sinks = nullptr;
   /// > 0: every row attends to positions [0, seen) instead, those after its own too; window is 0.
   int64_t seen = 0;
 };
@@ -87,6 +90,8 @@ enum class Activation : uint8_t {
   gelu_quick,    // x / (1 + e^-1.702x)
   relu,          // max(x, 0)
   relu_squared,  // max(x, 0)^2
+  /// y / (1 + e^-1.702y), y = min(x, 7); glu multiplies by 1 + the up within [-7, 7] (gpt-oss).
+  clamped_swish,
 };
 
 /// Which elements of a head rotate together.
@@ -164,9 +169,10 @@ struct KernelTable {
   /// nullptr where attend() cannot be divided.
   /// partial [group][head_dim_v + 2]: what attend_merge takes.
   void (*attend_partial)(const AttendArgs&, int64_t split, float* partial, float* scratch) noexcept;
-  /// One head's partials of all splits in order, `stride` floats apart -> out [head_dim_v].
+  /// One head's partials of all splits in order, `stride` floats apart -> out [head_dim_v]. sink:
+  /// the head's of AttendArgs::sinks, or nullptr.
   void (*attend_merge)(const float* partials, int64_t splits, int64_t stride, int64_t head_dim_v,
-                       float* out) noexcept;
+                       const float* sink, float* out) noexcept;
   /// What no matmul of this table can exceed: multiplies 4-bit codes in registers with int8 inputs
   /// in the first cache, and nothing else. Returns the multiply-adds done, in proportion to steps.
   /// nullptr: not known.

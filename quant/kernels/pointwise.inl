@@ -201,6 +201,13 @@ inline vf gelu(vf x) {
   return x * simd::if_less(x, simd::zero(), tail, one - tail);
 }
 
+constexpr float kSwishLimit = 7.0f;
+
+inline vf clamped_swish(vf x) {
+  const vf y = simd::min(x, simd::broadcast(kSwishLimit));
+  return y * sigmoid(y * simd::broadcast(1.702f));
+}
+
 // Calls f with the function of one vector.
 template <class F>
 inline void with_activation(Activation kind, F f) {
@@ -218,10 +225,18 @@ inline void with_activation(Activation kind, F f) {
       return f(relu);
     case Activation::relu_squared:
       return f([=](vf x) { return relu(x) * relu(x); });
+    case Activation::clamped_swish:
+      return f([](vf x) { return clamped_swish(x); });
   }
 }
 
 void glu(Activation kind, const float* gate, const float* up, int64_t n, float* out) noexcept {
+  if (kind == Activation::clamped_swish) {
+    const vf most = simd::broadcast(kSwishLimit), least = simd::broadcast(-kSwishLimit);
+    return map(gate, up, n, out, [=](vf g, vf u) {
+      return clamped_swish(g) * (simd::max(least, simd::min(most, u)) + simd::broadcast(1.0f));
+    });
+  }
   with_activation(kind,
                   [=](auto act) { map(gate, up, n, out, [=](vf g, vf u) { return act(g) * u; }); });
 }

@@ -139,6 +139,8 @@ void rope(float* x, int64_t heads, int64_t head_dim, int64_t rope_dim, const flo
   }
 }
 
+constexpr double kSwishLimit = 7.0;
+
 double activated(Activation kind, double x) {
   constexpr double kSqrt2OverPi = 0.79788456080286535588;
   constexpr double kSqrtHalf = 0.70710678118654752440;
@@ -156,6 +158,9 @@ double activated(Activation kind, double x) {
       return x < 0 ? 0.0 : x;
     case Activation::relu_squared:
       return x < 0 ? 0.0 : x * x;
+    case Activation::clamped_swish:
+      x = std::fmin(x, kSwishLimit);
+      return x / (1.0 + std::exp(-1.702 * x));
   }
   return x;
 }
@@ -168,8 +173,11 @@ void activate(Activation kind, const float* x, int64_t n, float* out) noexcept {
 
 void glu(Activation kind, const float* gate, const float* up, int64_t n, float* out) noexcept {
   for (int64_t i = 0; i < n; ++i) {
-    out[i] = static_cast<float>(activated(kind, static_cast<double>(gate[i])) *
-                                static_cast<double>(up[i]));
+    auto by = static_cast<double>(up[i]);
+    if (kind == Activation::clamped_swish) {
+      by = 1.0 + std::fmax(-kSwishLimit, std::fmin(by, kSwishLimit));
+    }
+    out[i] = static_cast<float>(activated(kind, static_cast<double>(gate[i])) * by);
   }
 }
 
@@ -397,8 +405,9 @@ double score(const AttendArgs& a, const Query& query, int64_t pos) {
 void attend_values(const AttendArgs& a, const Query& query, int64_t d0, int64_t n, float* out) {
   int64_t begin = query.begin;
   const int64_t end = query.end;
-  double peak = -HUGE_VAL;
-  double total = 0;
+  const float* sink = a.sinks == nullptr ? nullptr : a.sinks + query.head;
+  double peak = sink == nullptr ? -HUGE_VAL : static_cast<double>(*sink);
+  double total = sink == nullptr ? 0 : 1;
   double sum[kValueTile] = {};
   while (begin < end) {
     const int64_t stop = begin / kKvPageLen * kKvPageLen + kKvPageLen < end

@@ -44,9 +44,8 @@ std::unordered_map<std::string, Target> targets(const TensorFile& file, const Ar
       continue;
     }
     const bool stacked = row.hf.find("{}") != row.hf.rfind("{}");
-    const bool changed = row.transform == HfTransform::transposed ||
-                         row.transform == HfTransform::latent_keys ||
-                         row.transform == HfTransform::latent_values;
+    const bool changed =
+        row.transform == HfTransform::transposed || row.transform >= HfTransform::latent_keys;
     if (changed || stacked) {
       fail(ErrorCode::unsupported,
            "{}: tensor {}: expected one that goes back as it is, got one that was {}", file.path(),

@@ -9,6 +9,7 @@
 #include "formats/hf_folder.h"
 #include "formats/io/error.h"
 #include "formats/io/quote.h"
+#include "runtime/convert/expert_rows.h"
 #include "runtime/convert/import_plan.h"
 #include "runtime/convert/import_tokenizer.h"
 #include "runtime/convert/weight_rows.h"
@@ -53,6 +54,11 @@ void import_keys(const HfConfig& config, const HfNames& names, HfModel& model) {
                                        : config.integer(key.hf, 0, kMost));
   }
   names.more(config, model);
+}
+
+bool is_of_experts(HfTransform transform) {
+  return transform == HfTransform::expert_gates || transform == HfTransform::expert_ups ||
+         transform == HfTransform::expert_downs;
 }
 
 /// What the runtime will read from the header, so that shapes are checked before anything is
@@ -178,6 +184,8 @@ class TensorImport {
     }
     const FolderTensor found = tensors(hf);
     if (!found) return std::nullopt;
+    const bool experts = found.tensor->shape.size() == 3 && is_of_experts(transform);
+    if (experts) return expert_rows(*found.file, *found.tensor);
     if (transform == HfTransform::transposed) return transposed_rows(*found.file, *found.tensor);
     return float_rows(*found.file, *found.tensor);
   }
@@ -195,6 +203,10 @@ class TensorImport {
       rows = latent_keys(std::move(*rows), layer.n_head, layer.latent.n_plain);
     } else if (row.transform == HfTransform::latent_values) {
       rows = latent_values(std::move(*rows), layer.n_head, layer.latent.n_plain);
+    } else if (row.transform == HfTransform::expert_gates && rows->shape.size() >= 2) {
+      rows = every_second(std::move(*rows), 0);
+    } else if (row.transform == HfTransform::expert_ups && rows->shape.size() >= 2) {
+      rows = every_second(std::move(*rows), 1);
     }
     const auto n_dims = static_cast<size_t>(want.n_dims());
     if (n_dims == 1 && rows->shape.size() == 2 && rows->rows == 1)

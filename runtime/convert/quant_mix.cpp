@@ -89,6 +89,7 @@ constexpr QuantMix kMixes[] = {
     {"Q3_K_S", DType::Q3_K, 11, kQ3_K_S, 5.14, kUnknown},
     {"Q3_K_M", DType::Q3_K, 12, kQ3_K_M, 5.46, 0.1094},
     {"Q3_K_L", DType::Q3_K, 13, kQ3_K_L, 5.69, kUnknown},
+    {"MXFP4_MOE", DType::Q8_0, 38, {}, kUnknown, kUnknown, false, DType::MXFP4},
     {"Q4_0", DType::Q4_0, 2, kQ4_0, 5.35, 0.2461},
     {"NF4", DType::NF4, static_cast<uint32_t>(DType::NF4), kPlain, 5.15, 0.2265, true},
     {"Q4_1", DType::Q4_1, 3, kPlain, 5.74, 0.0009},
@@ -250,6 +251,10 @@ TensorPart part_of(std::string_view name, const MixModel& model) noexcept {
     if (contains(name, row.text)) return row.part;
   }
   return other;
+}
+
+bool holds_experts(std::string_view name) noexcept {
+  return name.ends_with("_exps.weight");
 }
 
 DType type_in_mix(const QuantMix& mix, const MixModel& model, TensorPart part, int64_t layer,

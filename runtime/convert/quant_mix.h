@@ -65,6 +65,8 @@ struct QuantMix {
   double loss;
   /// Only nibble reads such files.
   bool only_nibble = false;
+  /// Of the matrices of all experts; empty: as the rules say.
+  std::optional<DType> of_experts = {};
 };
 
 /// In the order of what they lose: the most first.
@@ -87,7 +89,11 @@ struct MixModel {
 /// What a tensor is, from its name as GGUF files have it.
 TensorPart part_of(std::string_view name, const MixModel& model) noexcept;
 
-/// The mix's type for a tensor: number `layer` of `n_layers` that have such a tensor.
+/// Whether a tensor holds the matrices of all experts of a layer.
+bool holds_experts(std::string_view name) noexcept;
+
+/// The mix's type for a tensor without experts, or where of_experts is empty: number `layer` of
+/// `n_layers` that have such a tensor.
 DType type_in_mix(const QuantMix& mix, const MixModel& model, TensorPart part, int64_t layer,
                   int64_t n_layers) noexcept;
 

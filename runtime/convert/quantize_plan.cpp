@@ -166,6 +166,10 @@ class Planner {
     type = choices_.mix->base;
     why = choices_.mix->name;
     if (choices_.pure) return;
+    if (choices_.mix->of_experts && holds_experts(info.name)) {
+      type = *choices_.mix->of_experts;
+      return;
+    }
     const std::set<int64_t>& layers = layers_[static_cast<size_t>(part)];
     const auto rank = std::distance(layers.begin(), layers.find(layer_of(info.name)));
     type = type_in_mix(*choices_.mix, model_, part, rank, static_cast<int64_t>(layers.size()));

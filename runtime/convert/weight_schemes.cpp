@@ -16,10 +16,8 @@ namespace nibble {
 namespace {
 
 constexpr WeightScheme kSchemes[] = {
-    {"gptq", open_gptq},
-    {"awq", open_awq},
-    {"bitsandbytes", open_bitsandbytes},
-    {"fp8", open_fp8},
+    {"gptq", open_gptq}, {"awq", open_awq},     {"bitsandbytes", open_bitsandbytes},
+    {"fp8", open_fp8},   {"mxfp4", open_mxfp4},
 };
 
 constexpr int64_t kBlock = 32;  // of Q4_0, Q5_0 and Q8_0

@@ -31,6 +31,7 @@ std::optional<WeightRows> open_awq(const FolderTensors&, const std::string&, con
 std::optional<WeightRows> open_bitsandbytes(const FolderTensors&, const std::string&,
                                             const HfConfig&);
 std::optional<WeightRows> open_fp8(const FolderTensors&, const std::string&, const HfConfig&);
+std::optional<WeightRows> open_mxfp4(const FolderTensors&, const std::string&, const HfConfig&);
 
 /// A tensor's data, its type and shape checked. shape: -1 is any. Error: bad_file.
 std::span<const std::byte> checked_data(const FolderTensor& tensor, SafeType type,

@@ -49,6 +49,7 @@ enum class Role : uint8_t {
   attn_v_b,  // and the latents to its values
   attn_output,
   attn_output_bias,
+  attn_sinks,  // for each head: what its weights also share
   attn_post_norm,
   attn_post_norm_bias,
   ffn_norm,
@@ -62,10 +63,14 @@ enum class Role : uint8_t {
   ffn_post_norm,
   ffn_post_norm_bias,
   router,
-  router_bias,   // added to the scores for the choice only
-  experts_gate,  // all experts of a layer, one after the other
+  router_score_bias,  // of the product
+  router_bias,        // added to the scores for the choice only
+  experts_gate,       // all experts of a layer, one after the other
   experts_up,
   experts_down,
+  experts_gate_bias,  // for each expert
+  experts_up_bias,
+  experts_down_bias,
   shared_router,  // how much of the shared one a token gets
   shared_gate,
   shared_up,

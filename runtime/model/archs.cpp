@@ -15,6 +15,7 @@ extern const Arch arch_gemma2;
 extern const Arch arch_gemma3;
 extern const Arch arch_gpt2;
 extern const Arch arch_gptj;
+extern const Arch arch_gpt_oss;
 extern const Arch arch_gptneox;
 extern const Arch arch_granite;
 extern const Arch arch_llama;
@@ -39,7 +40,7 @@ constexpr const Arch* kArchs[] = {
     &arch_qwen2moe,  &arch_qwen3,      &arch_qwen3moe, &arch_gemma,      &arch_gemma2,
     &arch_gemma3,    &arch_starcoder2, &arch_stablelm, &arch_olmo2,      &arch_granite,
     &arch_command_r, &arch_smollm3,    &arch_bert,     &arch_nomic_bert, &arch_deepseek2,
-    &arch_xglm,
+    &arch_xglm,      &arch_gpt_oss,
 };
 }  // namespace
 

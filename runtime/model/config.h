@@ -30,6 +30,7 @@ struct RopeSpec {
   int64_t n_ctx_first = 0;  // context of the training before it was extended
   double beta_fast = 32.0;  // yarn: turns over n_ctx_first of the waves between which the ramp lies
   double beta_slow = 1.0;
+  bool whole_ramp = true;  // yarn: the ramp begins and ends at whole pairs
 };
 
 enum class NormKind : uint8_t {

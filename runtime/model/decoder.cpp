@@ -122,6 +122,14 @@ void import_experts(const HfConfig& config, HfModel& model) {
                   config.integer("moe_intermediate_size", 1, HParams::kMaxWidth));
 }
 
+void expect_alternating_window(const HfConfig& config) {
+  int64_t layer = 0;
+  for (auto i = config.find("layer_types").walk(); i.next(); ++layer) {
+    if (i.value().text() == (layer % 2 == 0 ? "sliding_attention" : "full_attention")) continue;
+    config.refuse("layer_types", "sliding_attention and full_attention in turn", "another order");
+  }
+}
+
 void expect_flag(const HfConfig& config, std::string_view key, bool expected) {
   if (config.boolean_or(key, expected) == expected) return;
   config.refuse(key, expected ? "true" : "false", expected ? "false" : "true");

@@ -55,6 +55,8 @@ void import_partial_rope(const HfConfig& config, double default_part, HfModel& m
 void import_window(const HfConfig& config, HfModel& model);
 /// num_experts, num_experts_per_tok, moe_intermediate_size; all layers must have experts.
 void import_experts(const HfConfig& config, HfModel& model);
+/// Refuses layer_types other than a window in every other layer, the first one included.
+void expect_alternating_window(const HfConfig& config);
 /// Refuses a flag that is other than the forward pass does it.
 void expect_flag(const HfConfig& config, std::string_view key, bool expected);
 

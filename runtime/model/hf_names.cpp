@@ -83,7 +83,10 @@ void import_yarn(const HfConfig& config, JsonValue p, HfModel& model) {
   model.set_text("rope.scaling.type", "yarn");
   model.set_real("rope.scaling.factor", factor);
   model.set_whole("rope.scaling.original_context_length", first_context(config, p));
-  if (p.find("truncate").boolean() == false) config.refuse("rope: truncate", "true", "false");
+  if (p.find("truncate").boolean().value_or(true) != model.whole_ramp) {
+    config.refuse("rope: truncate", model.whole_ramp ? "true" : "false",
+                  model.whole_ramp ? "false" : "true");
+  }
   for (const auto& [hf, gguf] : {std::pair("beta_fast", "rope.scaling.yarn_beta_fast"),
                                  std::pair("beta_slow", "rope.scaling.yarn_beta_slow")}) {
     if (p.find(hf).number()) model.set_real(gguf, config.number_in(p, hf, 1e-6, kMaxFactor));

@@ -23,6 +23,10 @@ enum class HfTransform : uint8_t {
                // values
   latent_keys,    // of each head's rows, keys then values, the keys, with columns as rows
   latent_values,  // the values
+  expert_gates,  // [experts, cols, rows] of gates and ups in turn: the gates, with columns as rows;
+                 // of biases [experts, rows] the gates'
+  expert_ups,    // the ups
+  expert_downs,  // [experts, cols, rows]: columns as rows
 };
 
 /// A number of config.json that is a number in GGUF.
@@ -42,6 +46,7 @@ struct HfModel {
   std::vector<float> rope_freqs = {};  // to become it; empty: none
   std::vector<float> rope_short = {};
   std::vector<float> rope_long = {};
+  bool whole_ramp = true;           // RopeSpec::whole_ramp of the architecture
   bool yarn_scales_scores = false;  // mscale_all_dim is for the scores, not for sine and cosine
   int64_t n_layers_left_out = 0;    // behind the last one
   int64_t n_before_positions = 0;   // rows of the table of positions that stand before position 0

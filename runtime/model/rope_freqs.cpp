@@ -17,9 +17,10 @@ double pair_of(const RopeSpec& rope, double turns) {
 
 /// Waves that turn often are kept, those that turn seldom scaled, with a ramp between.
 void apply_yarn(const RopeSpec& rope, std::vector<double>& freqs) {
-  const double low = std::max(std::floor(pair_of(rope, rope.beta_fast)), 0.0);
+  const double first = pair_of(rope, rope.beta_fast), last = pair_of(rope, rope.beta_slow);
+  const double low = std::max(rope.whole_ramp ? std::floor(first) : first, 0.0);
   const double high =
-      std::min(std::ceil(pair_of(rope, rope.beta_slow)), static_cast<double>(rope.dim - 1));
+      std::min(rope.whole_ramp ? std::ceil(last) : last, static_cast<double>(rope.dim - 1));
   for (size_t i = 0; i < freqs.size(); ++i) {
     const double ramp = (static_cast<double>(i) - low) / std::max(high - low, 0.001);
     const double scaled = std::clamp(ramp, 0.0, 1.0);

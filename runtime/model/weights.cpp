@@ -73,6 +73,8 @@ RoleShape attention_shape(Role role, const ModelConfig& c, const LayerSpec& s) {
       return vector_of(k);
     case Role::attn_v_bias:
       return vector_of(v);
+    case Role::attn_sinks:
+      return vector_of(s.n_head);
     case Role::attn_q_norm:
       return qk_norm_shape(s, s.n_head);
     case Role::attn_k_norm:
@@ -126,8 +128,14 @@ RoleShape feed_forward_shape(Role role, const ModelConfig& c, const LayerSpec& s
       return vector_of(s.n_ff);
     case Role::router:
       return {e.n, c.n_embd, false, 0, true};
+    case Role::router_score_bias:
     case Role::router_bias:
       return vector_of(e.n);
+    case Role::experts_gate_bias:
+    case Role::experts_up_bias:
+      return {e.n, e.n_ff, true};
+    case Role::experts_down_bias:
+      return {e.n, c.n_embd, true};
     case Role::experts_gate:
     case Role::experts_up:
       return {e.n * e.n_ff, c.n_embd, false, e.n, false, e.n_ff};

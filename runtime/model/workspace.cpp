@@ -45,9 +45,9 @@ int64_t floats_of_row(const Model& model, const Widths& w) {
 }
 
 /// Scratch of one thread for a row: a block's input, gate and up in one, or how experts and their
-/// groups are rated.
+/// groups are rated, and by what.
 int64_t scratch_row_floats(const Widths& w) {
-  return align16(std::max({w.input, 2 * w.ff, 2 * w.experts}));
+  return align16(std::max({w.input, 2 * w.ff, 2 * w.expert_ff, 3 * w.experts}));
 }
 
 /// Attention scratch of one thread.

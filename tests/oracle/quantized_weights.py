@@ -5,7 +5,7 @@ the floats that it stands for.
 
 NAME.safetensors  the tensors of m.weight as the scheme's programs write them, and `expected`, F32
 schemes.json      NAME -> {"config": quantization_config, "type": what holds it without loss}
-bitsandbytes and torch quantize and decode by themselves; GPTQ and AWQ are packed here, from the
+bitsandbytes, torch and transformers quantize and decode by themselves; GPTQ and AWQ are packed here, from the
 definitions of their kernels (AutoGPTQ's qlinear, AWQ's pack_intweight with its order map).
 """
 import json
@@ -16,6 +16,7 @@ import bitsandbytes.functional as bnb
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 OUT, IN = 16, 128
 rng = np.random.default_rng(1)
@@ -104,6 +105,16 @@ def fp8(kind, powers, block):
             {"quant_method": "fp8", "weight_block_size": [block, block]})
 
 
+def mxfp4():
+    # Experts: [experts, rows, blocks, 16] and an exponent a block; transformers gives [experts,
+    # cols, rows]. All exponents that a float32 holds without losing bits.
+    blocks = torch.randint(0, 256, (2, OUT, IN // 32, 16)).to(torch.uint8)
+    scales = torch.randint(2, 253, (2, OUT, IN // 32)).to(torch.uint8)
+    expected = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)
+    return ({"m.weight_blocks": blocks, "m.weight_scales": scales,
+             "expected": expected.transpose(1, 2).contiguous()}, {"quant_method": "mxfp4"})
+
+
 def main(out):
     torch.manual_seed(1)
     cases = {
@@ -122,6 +133,7 @@ def main(out):
         "fp8_powers": (fp8(torch.float8_e4m3fn, True, 48), "BF16"),
         "fp8": (fp8(torch.float8_e4m3fn, False, 128), "F32"),
         "fp8_e5m2": (fp8(torch.float8_e5m2, True, 128), "BF16"),
+        "mxfp4": (mxfp4(), "MXFP4"),
     }
     folder = pathlib.Path(out)
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ An encoder has hidden.f32 instead: float32 [len(prompt), width].
 No width is a power of two, heads are grouped where the family groups them, head sizes are not
 width / heads where a family can say so, norms and biases are moved off their defaults, windows are
 shorter than the prompt.
-Needs torch, transformers, tokenizers, safetensors.
+Needs torch, transformers, tokenizers, safetensors, accelerate.
 """
 import json
 import pathlib
@@ -193,11 +193,25 @@ def xglm():
                          max_position_embeddings=96, tie_word_embeddings=False)
 
 
+def gpt_oss():
+    return tf.GptOssConfig(**dict(HEADS, hidden_size=24, intermediate_size=20, num_hidden_layers=3),
+                           num_local_experts=5, num_experts_per_tok=2, sliding_window=6,
+                           rope_parameters=rope("yarn", factor=4.0, beta_fast=4.0, beta_slow=1.0,
+                                                truncate=False,
+                                                original_max_position_embeddings=16))
+
+
+def gpt_oss_mxfp4():
+    # Whole blocks of 32; as_mxfp4() changes the experts.
+    return tf.GptOssConfig(**dict(HEADS, hidden_size=32, intermediate_size=64), num_local_experts=3,
+                           num_experts_per_tok=2, sliding_window=6)
+
+
 FAMILIES = {f.__name__: f for f in (
     llama_yarn, llama_dynamic, mistral, mixtral, gpt2, gptj, gptneox, gptneox_serial, bloom, mpt,
     falcon, falcon_grouped, phi2, phi3, phi3_long, qwen2, qwen2moe, qwen3, qwen3moe, gemma, gemma2,
     starcoder2, stablelm, stablelm_parallel, olmo2, granite, command_r, smollm3, deepseek_v2,
-    deepseek_v3, xglm)}
+    deepseek_v3, xglm, gpt_oss, gpt_oss_mxfp4)}
 
 
 def bert():
@@ -278,6 +292,8 @@ def make(root, names):
             model.generation_config = tf.GenerationConfig()
         model.to(torch.bfloat16).save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
+        if name == "gpt_oss_mxfp4":
+            as_mxfp4(folder)
         model = kind.from_pretrained(folder, dtype=torch.float32).eval()
         prompt = [int(i) for i in torch.randint(3, 259, (N_PROMPT,))]
         if name in ENCODERS:
@@ -298,6 +314,21 @@ def make(root, names):
         logits(model, prompt)[:, :N_COLUMNS].tofile(folder / "logits.f32")
         bytes_ = sum(p.stat().st_size for p in folder.iterdir())
         print(name, len(set(want)), "tokens of 32 differ,", bytes_ // 1024, "KiB")
+
+
+def as_mxfp4(folder):
+    """Experts as the published checkpoints have them: random 4-bit floats, exponents around 1/8."""
+    tensors = load_file(folder / "model.safetensors")
+    for key in [k for k in tensors if k.endswith("_proj") and "experts" in k]:
+        n, cols, rows = tensors.pop(key).shape
+        tensors[key + "_blocks"] = torch.randint(0, 256, (n, rows, cols // 32, 16)).to(torch.uint8)
+        tensors[key + "_scales"] = torch.randint(122, 126, (n, rows, cols // 32)).to(torch.uint8)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {
+        "quant_method": "mxfp4", "modules_to_not_convert": [
+            "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def as_authors(folder, to):

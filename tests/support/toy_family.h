@@ -46,6 +46,11 @@ inline void add_toy_keys(GgufBuilder& b, const std::string& arch, bool experts) 
   add_toy_vocab(b);
 }
 
+/// Architectures that have experts in every file.
+inline bool has_experts_only(const Arch& arch) {
+  return arch.name.ends_with("moe") || arch.name == "deepseek2" || arch.name == "gpt-oss";
+}
+
 /// A tensor of a table for all layers of its role, or for the model.
 inline void add_toy_tensors(GgufBuilder& b, const TensorName& row, const ModelConfig& config,
                             ToyRandom& random, const ToyEncode& encode) {

@@ -48,20 +48,11 @@ constexpr auto kTensors = joined(
 
 constexpr std::string_view kClasses[] = {"Gemma2ForCausalLM", "gemma2"};
 
-// Which layers have a window is fixed in GGUF; config.json could say anything.
-void check_layer_types(const HfConfig& config) {
-  int64_t layer = 0;
-  for (auto i = config.find("layer_types").walk(); i.next(); ++layer) {
-    if (i.value().text() == (layer % 2 == 0 ? "sliding_attention" : "full_attention")) continue;
-    config.refuse("layer_types", "sliding_attention and full_attention in turn", "another order");
-  }
-}
-
 void import_more(const HfConfig& config, HfModel& model) {
   config.expect_text("hidden_activation", {"gelu_pytorch_tanh"});
   expect_flag(config, "attention_bias", false);
   expect_flag(config, "use_bidirectional_attention", false);
-  check_layer_types(config);
+  expect_alternating_window(config);  // GGUF cannot say another
   import_heads(config, model);
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
     if (config.has(key)) model.set_real(key, config.number(key, 1e-6, 1e6));

@@ -65,6 +65,7 @@ AttendArgs Attend::attend_args(int64_t t, Heads heads) const noexcept {
   args.softcap = spec_.attn_softcap;
   args.kv_type = row.sequence->layout().type;
   if (spec_.max_alibi_bias > 0) args.slopes = ws_.slopes[layer_].data() + heads.first;
+  if (const float* sinks = sinks_of_layer(); sinks != nullptr) args.sinks = sinks + heads.first;
   if (!worker_.config.causal) args.seen = ws_.seen[static_cast<size_t>(t)];
   return args;
 }
@@ -103,14 +104,17 @@ void Attend::attend_splits(TileCounter& counter) noexcept {
 }
 
 void Attend::merge(int64_t t, IndexRange units, float* out) noexcept {
+  const float* sinks = sinks_of_layer();
   const IndexRange needed = splits(t);
   for (int64_t unit = units.begin; unit < units.end; ++unit) {
     const Heads heads = heads_of(unit);
     const int64_t stride = heads.count * (spec_.head_dim_v + 2);
     for (int64_t i = 0; i < heads.count; ++i) {
       const float* from = partials(t, heads) + needed.begin * stride + i * (spec_.head_dim_v + 2);
+      const int64_t head = heads.first + i;
       kernels_.attend_merge(from, needed.end - needed.begin, stride, spec_.head_dim_v,
-                            out + (heads.first + i) * spec_.head_dim_v);
+                            sinks != nullptr ? sinks + head : nullptr,
+                            out + head * spec_.head_dim_v);
     }
   }
 }

@@ -53,6 +53,10 @@ class Attend {
   float* partials(int64_t t, Heads heads) const noexcept;
   void attend_splits(TileCounter& counter) noexcept;
   bool follows(int64_t t) const noexcept;
+  /// [n_head] or nullptr
+  const float* sinks_of_layer() const noexcept {
+    return worker_.weights(layer_).vector(Role::attn_sinks);
+  }
   float* scratch() const noexcept { return ws_.attend.data() + worker_.thread * ws_.attend_stride; }
 
   Worker& worker_;

@@ -74,7 +74,7 @@ class Experts {
 
   /// The experts of row t and their weights.
   void choose(int64_t t) noexcept {
-    float* scores = at_.scores.data() + t * spec_.n;
+    const float* scores = scores_of(t);
     const int64_t own = worker_.slot(t);
     int32_t* chosen = at_.chosen.data() + own * spec_.n_used;
     float* weights = at_.weights.data() + own * spec_.n_used;
@@ -104,6 +104,17 @@ class Experts {
     for (int64_t i = 0; i < spec_.n_used; ++i) {
       weights[i] = static_cast<float>(double{weights[i]} * scale);
     }
+  }
+
+  /// What the router says of row t, [n]. Others read the product too where each thread works alone.
+  const float* scores_of(int64_t t) noexcept {
+    const float* product = at_.scores.data() + t * spec_.n;
+    const float* bias = w_.vector(Role::router_score_bias);
+    if (bias == nullptr) return product;
+    float* scores = worker_.scratch_row() + 2 * spec_.n;
+    std::copy(product, product + spec_.n, scores);
+    kernels_.add(scores, bias, spec_.n);
+    return scores;
   }
 
   /// What experts are chosen by, where it is not the scores: their weights with the bias, and none
@@ -231,9 +242,10 @@ class Experts {
     const Matrix& down = w_[Role::experts_down];
     const int64_t n = spec_.n_ff;
     float* row = worker_.scratch_row();
-    const auto activated = [&](int64_t slot) {
-      kernels_.glu(layer_spec_.activation, at_.gate.data() + slot * n, at_.up.data() + slot * n, n,
-                   row);
+    const auto activated = [&](int64_t e, int64_t slot) {
+      const float* gate = biased(at_.gate.data() + slot * n, Role::experts_gate_bias, e, row);
+      const float* up = biased(at_.up.data() + slot * n, Role::experts_up_bias, e, row + n);
+      kernels_.glu(layer_spec_.activation, gate, up, n, row);
       return row;
     };
     if (alone_) {
@@ -241,7 +253,8 @@ class Experts {
     } else {
       if (worker_.thread == 0) plan_downs();
       worker_.team.barrier();
-      for_each_slot([&](int64_t e, int64_t slot) { prepare(down, e, slot, activated(slot), n); });
+      for_each_slot(
+          [&](int64_t e, int64_t slot) { prepare(down, e, slot, activated(e, slot), n); });
       if (ws_.observer != nullptr) show_downs(down);
     }
     if (!has_shared()) return worker_.rows_are_done();
@@ -254,6 +267,16 @@ class Experts {
       worker_.prepare(t, n_rows_, row, width, users);
     }
     worker_.inputs_are_done(n_rows_, users);
+  }
+
+  /// x [n_ff] of expert e with its bias, in `changed` if there is one: a lone row's are read by
+  /// all.
+  const float* biased(const float* x, Role role, int64_t e, float* changed) noexcept {
+    const float* bias = w_.vector(role);
+    if (bias == nullptr) return x;
+    std::copy(x, x + spec_.n_ff, changed);
+    kernels_.add(changed, bias + e * spec_.n_ff, spec_.n_ff);
+    return changed;
   }
 
   /// Before what is shared takes the observer's memory.
@@ -273,7 +296,7 @@ class Experts {
     const int32_t* chosen = at_.chosen.data() + worker_.thread * spec_.n_used;
     const int64_t n_embd = worker_.config.n_embd;
     for (int64_t i = 0; i < spec_.n_used; ++i) {
-      kernels_.prepare_act(layout, activated(i), spec_.n_ff, own + i * bytes, 0, 1);
+      kernels_.prepare_act(layout, activated(chosen[i], i), spec_.n_ff, own + i * bytes, 0, 1);
       down_products()[i] = {
           &down, at_.down.data() + i * n_embd, chosen[i] * n_embd, n_embd, 1, own + i * bytes};
     }
@@ -304,11 +327,15 @@ class Experts {
     float* sum = at_.normed.data() + own * n;  // its input is not needed any more
     const float shared = has_shared() ? shared_weight(sum) : 0.0f;
     std::fill(sum, sum + n, 0.0f);
+    const float* biases = w_.vector(Role::experts_down_bias);  // [n, embd]
     for (int64_t i = 0; i < spec_.n_used; ++i) {
       const int64_t slot = alone_ ? i : at_.slot_of.data()[t * spec_.n_used + i];
       const float weight = at_.weights.data()[own * spec_.n_used + i];
       const float* from = at_.down.data() + slot * n;
       for (int64_t c = 0; c < n; ++c) sum[c] += weight * from[c];
+      if (biases == nullptr) continue;
+      const float* bias = biases + at_.chosen.data()[own * spec_.n_used + i] * n;
+      for (int64_t c = 0; c < n; ++c) sum[c] += weight * bias[c];
     }
     if (has_shared()) {
       const float* from = ws_.branch.data() + t * n;

@@ -22,6 +22,7 @@ struct Shape {
   int64_t rows = 1;
   float slope = 0;     // ALiBi of the first head; the others' are parts of it
   bool ahead = false;  // all rows attend to all positions
+  bool sinks = false;
 };
 
 constexpr KvType kTypes[] = {KvType::f32, KvType::f16, KvType::q8, KvType::q4};
@@ -32,6 +33,7 @@ struct Case {
   KvType type;
   std::vector<float> q;
   std::vector<float> slopes;  // [group]
+  std::vector<float> sinks;   // [group]
   std::vector<std::unique_ptr<GuardedBuffer>> buffers;
   std::vector<const void*> pages;
   int64_t v_offset = 0;
@@ -41,6 +43,8 @@ struct Case {
   Case(Rng& rng, const Shape& shape, KvType t, Flush flush = Flush::end) : s(shape), type(t) {
     q = normal(rng, s.rows * s.group * s.dim_k);
     for (int64_t g = 0; g < s.group; ++g) slopes.push_back(s.slope / static_cast<float>(g + 1));
+    sinks = normal(rng, s.group);
+    sinks[0] = 20.0f;  // and one that takes nearly all
     v_offset = kv_key_bytes(type, s.dim_k);
     const int64_t bytes = v_offset + kv_value_bytes(type, s.dim_v);
     const int64_t first = std::max<int64_t>(0, s.pos_begin - (s.rows - 1));
@@ -93,6 +97,7 @@ struct Case {
     a.kv_type = type;
     if (s.slope > 0) a.slopes = slopes.data() + first_head;
     if (s.ahead) a.seen = s.pos_end;
+    if (s.sinks) a.sinks = sinks.data() + first_head;
     return a;
   }
 
@@ -123,7 +128,7 @@ struct Case {
     }
     for (int64_t g = 0; g < s.group; ++g) {
       k.attend_merge(partials.data() + g * (s.dim_v + 2), splits, stride, s.dim_v,
-                     out.data() + g * s.dim_v);
+                     s.sinks ? sinks.data() + g : nullptr, out.data() + g * s.dim_v);
     }
     return out;
   }
@@ -179,6 +184,10 @@ const Shape kShapes[] = {
     {4, 24, 24, 0, 77, 0, 1, 0.02f},
     {3, 64, 64, 0, 300, 0, 7, 0, true},
     {2, 20, 20, 0, 31, 0, 31, 0.01f, true},
+    {3, 64, 64, 0, 300, 0, 7, 0, false, true},
+    {8, 64, 64, 200, 328, 0, 1, 0, false, true},
+    {1, 40, 40, 0, 1, 0, 1, 0, false, true},
+    {2, 24, 24, 250, 260, 15, 3, 0, false, true},
 };
 
 template <class F>

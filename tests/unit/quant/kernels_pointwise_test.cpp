@@ -129,6 +129,29 @@ TEST_CASE("activations alone are those of the gate with ones beside it", "[kerne
   }
 }
 
+TEST_CASE("clamped_swish is within its rounding bound, and clamped", "[kernels]") {
+  // As silu with one rounding of its argument, then a sum and a product.
+  const std::vector<float> gates = sweep(20.0f);
+  for (const float up : {-30.0f, -7.0f, -0.5f, 0.0f, 3.25f, 7.0f, 1e30f}) {
+    const std::vector<float> ups(gates.size(), up);
+    const double by = 1 + std::clamp(static_cast<double>(up), -7.0, 7.0);
+    for (const KernelTable* k : tables()) {
+      INFO(k->name << ", up " << up);
+      std::vector<float> out(gates.size());
+      k->glu(Activation::clamped_swish, gates.data(), ups.data(),
+             static_cast<int64_t>(gates.size()), out.data());
+      double worst = 0;
+      for (size_t i = 0; i < gates.size(); ++i) {
+        const double y = std::min(static_cast<double>(gates[i]), 7.0);
+        const double want = y / (1 + std::exp(-1.702 * y)) * by;
+        const double bound = 7 + 4 * std::fabs(1.702 * y);
+        worst = std::max(worst, std::fabs(ulps(out[i], want)) / bound);
+      }
+      CHECK(worst <= 1);
+    }
+  }
+}
+
 TEST_CASE("layer_norm is within its rounding bound and works in place", "[kernels]") {
   // The mean is a sum of n terms (n/8 + 6 roundings of parts that add up to at most n |x|), so each
   // difference is off by that and one more rounding; the root of their squares as in rms_norm. With

@@ -131,7 +131,7 @@ TEST_CASE("every architecture gives the same packed and in the file's layout") {
   for (int32_t i = 0; i < 21; ++i) prompt.push_back(i * 37 % 266);
   for (const Arch* arch : all_archs()) {
     for (const bool experts : {false, true}) {
-      const bool moe = arch->name.ends_with("moe") || arch->name == "deepseek2";
+      const bool moe = test::has_experts_only(*arch);
       if (moe ? !experts : experts && arch->name != "llama") continue;
       INFO(arch->name << (experts ? " with experts" : ""));
       const test::TempDir dir;

@@ -177,7 +177,7 @@ TEST_CASE("every dense decoder is encoded layer by layer, others are refused by 
   const TempDir dir;
   for (const Arch* arch : all_archs()) {
     INFO(arch->name);
-    const bool experts = arch->name.ends_with("moe") || arch->name == "deepseek2";
+    const bool experts = test::has_experts_only(*arch);
     test::write_file(dir / "in", test::toy_family(*arch, experts));
     if (arch->shared_inputs.empty()) {
       CHECK_THROWS_WITH(quantize(dir, "Q4_0", QuantizeMethod::gptq, "out"),

@@ -77,6 +77,17 @@ TEST_CASE("head, embedding, shared values and experts have their own types") {
   CHECK(type_of("Q4_K_M", model, TensorPart::attn_output) == DType::Q5_K);
 }
 
+TEST_CASE("experts have a type of their own in MXFP4_MOE") {
+  const QuantMix& mix = *find_mix("MXFP4_MOE");
+  CHECK(mix.of_experts == DType::MXFP4);
+  CHECK(mix.file_type == 38);
+  CHECK(type_of("MXFP4_MOE", model_of(24, 8), TensorPart::attn_v) == DType::Q8_0);
+  CHECK(holds_experts("blk.3.ffn_gate_up_exps.weight"));
+  CHECK(holds_experts("blk.0.ffn_down_exps.weight"));
+  CHECK_FALSE(holds_experts("blk.0.ffn_down_shexp.weight"));
+  CHECK_FALSE(holds_experts("blk.0.ffn_down_exps.bias"));
+}
+
 TEST_CASE("an importance matrix changes the first layers of ffn_down") {
   MixModel model = model_of(32, 4);
   const std::set<int64_t> first = {0, 1, 2, 3};

@@ -97,8 +97,8 @@ class Model(Owner):
 
     def embed(self, texts: Sequence[str], *, progress: Optional[Progress] = None,
               **options: OptionValue) -> "Vectors":
-        """Texts as vectors, [len(texts), dims]: a numpy array; where numpy is not installed, a
-        memoryview of floats. Options: pooling ("mean", "cls", "last"; else as the file says), dims
+        """Texts as vectors, [len(texts), dims]: a numpy array; where numpy is not installed, a list
+        of memoryviews of floats. Options: pooling ("mean", "cls", "last"; else as the file says), dims
         (the first so many numbers), no_normalize=True, truncate=True, threads. progress counts
         texts."""
         if options.get("pooling") == "none":
@@ -109,7 +109,7 @@ class Model(Owner):
 
     def embed_tokens(self, texts: Sequence[str], *, progress: Optional[Progress] = None,
                      **options: OptionValue) -> "List[Vectors]":
-        """A vector for each token: an array [tokens, dims] for each text."""
+        """A vector for each token: as embed() gives them, [tokens, dims] for each text."""
         if isinstance(texts, str):
             raise TypeError("texts: expected a list of texts, got one")
         rows, first = self._embed(texts, progress, {**options, "pooling": "none"})
@@ -131,7 +131,9 @@ class Model(Owner):
         try:
             import numpy
         except ImportError:
-            return memoryview(copy).cast("f", shape), first  # type: ignore[return-value]
+            floats = memoryview(copy).cast("f")
+            rows = [floats[i:i + shape[1]] for i in range(0, shape[0] * shape[1], shape[1])]
+            return rows, first  # type: ignore[return-value]
         return numpy.frombuffer(copy, dtype=numpy.float32).reshape(shape), first
 
     def session(self, **options: OptionValue) -> "Session":

@@ -23,6 +23,7 @@ NOT_THERE = {
     "command_r": "query norms only with 64 layers",
     "deepseek_v2": "queries without latents only with 26 or 27 layers",
     "gemma2": "attention is scaled by the head size",
+    "gpt_oss_mxfp4": "the ends of YaRN's ramp are rounded",
     "gptj": "no such architecture",
     "gptneox_serial": "attention must have biases",
     "llama_dynamic": "no dynamic NTK",

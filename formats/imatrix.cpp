@@ -124,7 +124,8 @@ Imatrix read_imatrix(const TensorFile& file) {
   return out;
 }
 
-void write_imatrix(const Imatrix& imatrix, const std::string& path) {
+void write_imatrix(const Imatrix& imatrix, const std::string& path,
+                   const std::vector<std::string>& inputs) {
   GgufHeader header;
   header.set_string("general.type", kImatrixType);
   const std::vector<std::string_view> datasets(imatrix.datasets.begin(), imatrix.datasets.end());
@@ -137,7 +138,9 @@ void write_imatrix(const Imatrix& imatrix, const std::string& path) {
         float_tensor(entry.name + std::string(kSums), entry.n_matrices(), entry.cols));
     header.add_tensor(float_tensor(entry.name + std::string(kCounts), entry.n_matrices(), 1));
   }
-  GgufWriter writer(path, header);
+  AtomicFileOptions options;
+  options.inputs = inputs;
+  GgufWriter writer(path, header, options);
   for (const ImatrixEntry& entry : imatrix.entries) {
     writer.write(std::as_bytes(std::span(entry.sums)));
     writer.write(std::as_bytes(std::span(entry.counts)));

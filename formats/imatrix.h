@@ -38,8 +38,10 @@ struct Imatrix {
 /// negative or not finite).
 Imatrix read_imatrix(const TensorFile& file);
 
-/// Writes it, entries in their order; atomic as every file. Errors: those of GgufWriter.
-void write_imatrix(const Imatrix& imatrix, const std::string& path);
+/// Writes it, entries in their order; atomic as every file. inputs: as AtomicFileOptions has them.
+/// Errors: those of GgufWriter.
+void write_imatrix(const Imatrix& imatrix, const std::string& path,
+                   const std::vector<std::string>& inputs = {});
 
 /// What the mean of the squared inputs says about matrix i of an entry, as weights of its columns:
 /// out [cols], all above zero. A matrix that no input reached: ones. Columns that none reached get

@@ -92,8 +92,10 @@ std::vector<ChatMessage> parse_messages(std::string_view json, const std::string
   return out;
 }
 
-void save_chat(const SavedChat& chat, const std::string& path) {
+void save_chat(const SavedChat& chat, const std::string& path,
+               const std::vector<std::string>& inputs) {
   AtomicFileOptions options;
+  options.inputs = inputs;
   options.mode = 0600;
   AtomicFile file(path, options);
   const std::string text = format_chat(chat);

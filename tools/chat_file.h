@@ -24,6 +24,7 @@ SavedChat parse_chat(std::string_view json, const std::string& name);
 std::vector<ChatMessage> parse_messages(std::string_view json, const std::string& name);
 
 /// Whole or not at all. Errors: Error io.
-void save_chat(const SavedChat& chat, const std::string& path);
+void save_chat(const SavedChat& chat, const std::string& path,
+               const std::vector<std::string>& inputs = {});
 
 }  // namespace nibble

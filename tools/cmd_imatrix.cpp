@@ -1,6 +1,8 @@
 // nibble imatrix: which columns of a model's matrices a text uses most, for the quantizer.
 #include <fmt/format.h>
 
+#include "formats/imatrix.h"
+#include "formats/io/atomic_file.h"
 #include "formats/io/error.h"
 #include "runtime/engine/collect_imatrix.h"
 #include "tools/command.h"
@@ -29,6 +31,19 @@ std::string take_text(const PromptOptions& prompt) {
   std::string text = prompt.file ? read_text_file(*prompt.file) : *prompt.text;
   if (!text.empty() && text.back() == '\n') text.pop_back();  // as llama.cpp reads -f
   return text;
+}
+
+std::vector<std::string> inputs_of(const OpenedModel& model, const PromptOptions& prompt) {
+  std::vector<std::string> out = model.engine->file().paths();
+  if (prompt.file) out.push_back(*prompt.file);
+  return out;
+}
+
+/// Says before the work what would be said after it.
+void require_writable(const std::string& path, const std::vector<std::string>& inputs) {
+  AtomicFileOptions options;
+  options.inputs = inputs;
+  const AtomicFile probe(path, options);
 }
 
 void add_options(CommandLine& line, ImatrixOptions* o) {
@@ -68,6 +83,8 @@ int run(const Command& self, std::span<const std::string> args) {
   options.model.repack = false;  // the names of matrices come from their place in the file
   const OpenedModel model =
       open_model(name, options.model, options.collect.n_threads, terminal, interrupt);
+  const std::vector<std::string> inputs = inputs_of(model, options.prompt);
+  require_writable(options.out, inputs);
   const BusyScope busy(interrupt);
   Progress progress(terminal, "Measuring", "chunks");
   options.collect.cancel = &interrupt.token();
@@ -76,7 +93,7 @@ int run(const Command& self, std::span<const std::string> args) {
   };
   Imatrix imatrix = collect_imatrix(model.engine, text, options.collect);
   imatrix.datasets = {options.prompt.file.value_or("")};
-  write_imatrix(imatrix, options.out);
+  write_imatrix(imatrix, options.out, inputs);
   progress.finish();
   write_stderr(fmt::format("{}: {} matrices, {} chunks of {} tokens\n", options.out,
                            imatrix.entries.size(), imatrix.chunk_count, imatrix.chunk_size));

@@ -19,6 +19,8 @@
 namespace nibble {
 namespace {
 
+constexpr size_t kMostTextBytes = size_t{256} << 20;  // a device may never end
+
 std::string read_all(int fd, const std::string& name) {
   std::string out;
   char chunk[65536];
@@ -27,6 +29,11 @@ std::string read_all(int fd, const std::string& name) {
     if (n == 0) return out;
     if (n > 0) {
       out.append(chunk, static_cast<size_t>(n));
+      if (out.size() <= kMostTextBytes) continue;
+      throw CommandError(
+          ExitCode::runtime,
+          fmt::format("{}: expected a text of at most {} bytes, got more", name, kMostTextBytes),
+          "give a part of it");
     } else if (errno == EINTR) {
       throw CommandError(ExitCode::interrupted, "interrupted while reading " + name);
     } else {

@@ -48,9 +48,9 @@ Session open_session(const OpenedModel& model, const ContextOptions& options);
 /// Rethrows a library error from opening as CommandError with ExitCode::model where it fits.
 [[noreturn]] void rethrow_open_error(const Error& error);
 
-/// All bytes of a file. "-" is standard input. Errors: CommandError runtime.
+/// All bytes of a file, at most 256 MiB. "-" is standard input. Errors: CommandError runtime.
 std::string read_text_file(const std::string& path);
-/// Standard input to its end. Errors: CommandError runtime, interrupted.
+/// Standard input to its end, as much at most. Errors: CommandError runtime, interrupted.
 std::string read_stdin();
 /// Is something piped or redirected into standard input that has to be read?
 bool stdin_has_text();

@@ -163,7 +163,7 @@ void cmd_save(Chat& chat, const std::string& arguments) {
   saved.model = std::filesystem::path(chat.model.path).filename().string();
   saved.system = conversation.system();
   saved.messages = conversation.messages();
-  save_chat(saved, path);
+  save_chat(saved, path, chat.model.engine->file().paths());
   note(chat, fmt::format("[{} messages saved in {}]", saved.messages.size(), path));
 }
 

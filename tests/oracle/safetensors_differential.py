@@ -20,7 +20,7 @@ import safetensors
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = ["tests/oracle/safetensors_shim.cpp", "formats/safetensors_read.cpp", "formats/json.cpp",
-           "formats/io/mapped_file.cpp", "formats/io/os_error.cpp", "formats/io/quote.cpp"]
+           "formats/io/mapped_file.cpp", "formats/io/file_guard.cpp", "formats/io/os_error.cpp", "formats/io/quote.cpp"]
 # Part of nibble's message -> why it is stricter.
 KNOWN = {
     "occurs twice": "a key twice in one object: readers keep one or the other",

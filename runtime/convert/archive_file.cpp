@@ -143,6 +143,7 @@ ArchiveFileResult unarchive_file(const std::string& in, const std::string& out,
   const ArchiveWork work(options);
   AtomicFileOptions how;
   how.inputs = {in};
+  how.expected_bytes = index.size;
   AtomicFile file(out, how);
   work.unpack(archive, index, [&](const ArchiveFrame& frame, const Bytes& bytes) {
     file.write(bytes);

@@ -7,25 +7,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <functional>
 
 #include "formats/gguf.h"
-#include "formats/io/error.h"
-#include "tests/fault/faults.h"
-#include "tests/support/catch.h"
-#include "tests/support/temp_dir.h"
+#include "tests/fault/outcome.h"
 
 using namespace nibble;
 using Catch::Matchers::Contains;
 using faults::Call;
-using faults::Plan;
+using faults::Writing;
 using Names = std::set<std::string>;
 
 namespace {
 
-constexpr const char* kName = "out.gguf";
+constexpr const char* kName = faults::kOut;
 
 // Pieces below and above the size that goes through AtomicFile's buffer.
 void write_atomic(const std::string& path) {
@@ -57,97 +52,36 @@ void write_gguf(const std::string& path) {
 struct Writer {
   const char* name;
   void (*write)(const std::string& path);
+  bool reads_back;
 };
-constexpr Writer kWriters[] = {{"AtomicFile", write_atomic}, {"GgufWriter", write_gguf}};
+constexpr Writer kWriters[] = {{"AtomicFile", write_atomic, false},
+                               {"GgufWriter", write_gguf, true}};
 
-std::string written_by(const Writer& writer) {
-  const test::TempDir dir;
-  writer.write(dir / kName);
-  return test::read_file(dir / kName);
+Writing writing(const Writer& writer) {
+  const auto write = writer.write;
+  return {writer.name, [write](const test::TempDir& dir) { write(dir / kName); }};
 }
 
-// What must hold after a write under a plan: all old with an error that names path and cause, or
-// all new. Returns whether the plan struck.
-bool check_outcome(const Writer& writer, const Plan& plan, const std::string& fresh) {
-  INFO(writer.name << ": " << faults::name(plan.call) << " number " << plan.nth
-                   << (plan.sticky ? " and later" : "") << ": " << std::strerror(plan.error));
-  const test::TempDir dir;
-  test::write_file(dir / kName, "the old file");
-  std::string message;
-  bool struck = false;
-  {
-    const faults::Armed armed(plan);
-    try {
-      writer.write(dir / kName);
-    } catch (const Error& error) {
-      message = error.message();
-    }
-    struck = armed.struck();
-  }
-  CHECK(dir.names() == Names{kName});
-  const std::string content = test::read_file(dir / kName);
-  if (message.empty() || message.find("the new file is in place") != std::string::npos) {
-    CHECK(content == fresh);
-  } else {
-    CHECK(content == "the old file");
-  }
-  if (!message.empty()) {
-    CHECK(struck);
-    CHECK_THAT(message, Contains(std::strerror(plan.error)));
-    // The path itself, or the temporary beside it while reading back.
-    CHECK_THAT(message, Contains(dir.path()));
-  }
-  return struck;
+std::string written_by(const Writer& writer) {
+  return writing(writer).undisturbed();
 }
 
 }  // namespace
 
 TEST_CASE("each system call of each writer fails, once or from then on, for each cause") {
-  constexpr Call kCalls[] = {Call::open,      Call::openat,    Call::write,  Call::fsync,
-                             Call::ftruncate, Call::fallocate, Call::fchmod, Call::fcntl,
-                             Call::flock,     Call::renameat,  Call::close,  Call::mmap,
-                             Call::fstat};
   for (const Writer& writer : kWriters) {
-    const std::string fresh = written_by(writer);
-    for (const Call call : kCalls) {
-      int strikes = 0;
-      for (const int error : {EIO, ENOSPC, EDQUOT}) {
-        for (const bool sticky : {false, true}) {
-          int nth = 1;
-          while (check_outcome(writer, {call, nth, sticky, error, false}, fresh)) {
-            ++nth;
-            ++strikes;
-            REQUIRE(nth < 1000);
-          }
-        }
-      }
-      // mmap and open are calls of the reading back in GgufWriter and of nothing in AtomicFile.
-      INFO(writer.name << " " << faults::name(call));
-      if (call != Call::mmap) CHECK(strikes > 0);
-    }
+    const auto causes = {EIO, ENOSPC, EDQUOT};
+    faults::check_failures(
+        writing(writer),
+        {Call::open, Call::openat, Call::write, Call::fsync, Call::ftruncate, Call::fallocate,
+         Call::fchmod, Call::fcntl, Call::flock, Call::renameat, Call::close, Call::fstat},
+        causes);
+    if (writer.reads_back) faults::check_failures(writing(writer), {Call::mmap}, causes);
   }
 }
 
 TEST_CASE("interrupted calls and short writes are carried on") {
-  for (const Writer& writer : kWriters) {
-    const std::string fresh = written_by(writer);
-    for (const Call call : {Call::open, Call::openat, Call::write, Call::fsync, Call::ftruncate,
-                            Call::fallocate, Call::flock, Call::close}) {
-      for (int nth = 1;; ++nth) {
-        const test::TempDir dir;
-        const faults::Armed armed({call, nth, false, EINTR, false});
-        CHECK_NOTHROW(writer.write(dir / kName));
-        CHECK(dir.names() == Names{kName});
-        CHECK(test::read_file(dir / kName) == fresh);
-        if (!armed.struck()) break;
-      }
-    }
-    const test::TempDir dir;
-    const faults::Armed armed({Call::write, 1, true, 0, true});
-    CHECK_NOTHROW(writer.write(dir / kName));
-    CHECK(armed.struck());
-    CHECK(test::read_file(dir / kName) == fresh);
-  }
+  for (const Writer& writer : kWriters) faults::check_interruptions(writing(writer));
 }
 
 TEST_CASE("a file system without reservation is asked for its free space instead") {

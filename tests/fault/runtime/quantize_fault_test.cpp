@@ -4,27 +4,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
 #include "formats/io/error.h"
 #include "runtime/convert/quantize_file.h"
-#include "tests/fault/faults.h"
-#include "tests/support/catch.h"
+#include "tests/fault/outcome.h"
 #include "tests/support/packed_toys.h"
-#include "tests/support/temp_dir.h"
 
 using namespace nibble;
-using Catch::Matchers::Contains;
 using faults::Call;
-using faults::Plan;
+using faults::kOld;
+using faults::kOut;
+using faults::Writing;
 using Names = std::set<std::string>;
 
 namespace {
 
 constexpr const char* kIn = "in.gguf";
-constexpr const char* kOut = "out.gguf";
-constexpr const char* kOld = "the old file";
 
 const std::string& source() {
   static const std::string bytes = test::quantized_toy([](std::string_view) { return DType::F32; });
@@ -49,47 +43,19 @@ QuantizeResult quantize(const test::TempDir& dir, const char* type = "Q4_0") {
   return quantize_file(in, dir / kOut, plan, options);
 }
 
+const Writing& writing() {
+  static const Writing out{
+      "quantize", [](const test::TempDir& dir) { quantize(dir); }, {{kIn, source()}}};
+  return out;
+}
+
 void prepare(const test::TempDir& dir) {
-  test::write_file(dir / kIn, source());
-  test::write_file(dir / kOut, std::string(kOld));
+  writing().prepare(dir);
 }
 
 const std::string& expected() {
-  static const std::string bytes = [] {
-    const test::TempDir dir;
-    prepare(dir);
-    quantize(dir);
-    return test::read_file(dir / kOut);
-  }();
+  static const std::string bytes = writing().undisturbed();
   return bytes;
-}
-
-// All old with an error that names path and cause, or all new. Returns whether the plan struck.
-bool check_outcome(const Plan& plan) {
-  INFO(faults::name(plan.call) << " number " << plan.nth << ": " << std::strerror(plan.error));
-  const test::TempDir dir;
-  prepare(dir);
-  std::string message;
-  bool struck = false;
-  {
-    const faults::Armed armed(plan);
-    try {
-      quantize(dir);
-    } catch (const Error& error) {
-      message = error.message();
-    }
-    struck = armed.struck();
-  }
-  CHECK(dir.names() == Names{kIn, kOut});
-  CHECK(test::read_file(dir / kIn) == source());
-  const bool is_new =
-      message.empty() || message.find("the new file is in place") != std::string::npos;
-  CHECK(test::read_file(dir / kOut) == (is_new ? expected() : kOld));
-  if (!message.empty()) {
-    CHECK(struck);
-    CHECK_THAT(message, Contains(std::strerror(plan.error)) && Contains(dir.path()));
-  }
-  return struck;
 }
 
 /// Quantizes in a process that is gone just before the nth call; false if it came to its end.
@@ -115,36 +81,13 @@ bool killed_before(const test::TempDir& dir, Call call, int nth) {
 }  // namespace
 
 TEST_CASE("each system call of quantizing fails, once and for ever") {
-  for (const bool sticky : {false, true}) {
-    for (const Call call :
-         {Call::open, Call::openat, Call::write, Call::fsync, Call::ftruncate, Call::fallocate,
-          Call::fchmod, Call::fcntl, Call::renameat, Call::close, Call::mmap, Call::fstat}) {
-      for (const int error : {ENOSPC, EIO}) {
-        int nth = 1;
-        while (check_outcome({call, nth, sticky, error, false})) {
-          ++nth;
-          REQUIRE(nth < 1000);
-        }
-        INFO(faults::name(call));
-        CHECK(nth > 1);
-      }
-    }
-  }
+  faults::check_failures(writing(), {Call::open, Call::openat, Call::write, Call::fsync,
+                                     Call::ftruncate, Call::fallocate, Call::fchmod, Call::fcntl,
+                                     Call::renameat, Call::close, Call::mmap, Call::fstat});
 }
 
-TEST_CASE("interrupted and short writes of quantizing change nothing") {
-  for (const bool shorten : {false, true}) {
-    bool struck = true;
-    for (int nth = 1; struck; ++nth) {
-      const test::TempDir dir;
-      prepare(dir);
-      const faults::Armed armed({Call::write, nth, false, EINTR, shorten});
-      quantize(dir);
-      struck = armed.struck();
-      CHECK(test::read_file(dir / kOut) == expected());
-      CHECK(dir.names() == Names{kIn, kOut});
-    }
-  }
+TEST_CASE("interrupted calls and short writes of quantizing change nothing") {
+  faults::check_interruptions(writing());
 }
 
 TEST_CASE("a quantizer killed before any call is continued to the same bytes") {
@@ -173,7 +116,7 @@ TEST_CASE("what was left is not continued with another type, another input, or d
   const auto leave_half = [&] {
     prepare(dir);
     REQUIRE(killed_before(dir, Call::write, 12));
-    REQUIRE(dir.names() == Names{kIn, kOut, "out.gguf.nibble-part", "out.gguf.nibble-journal"});
+    REQUIRE(dir.names() == Names{kIn, kOut, "out.nibble-part", "out.nibble-journal"});
   };
   leave_half();
   CHECK(quantize(dir, "Q8_0").n_resumed == 0);
@@ -182,24 +125,24 @@ TEST_CASE("what was left is not continued with another type, another input, or d
   CHECK(quantize(dir).n_resumed == 0);
   CHECK(test::read_file(dir / kOut) == expected());
   leave_half();
-  std::string part = test::read_file(dir / "out.gguf.nibble-part");
+  std::string part = test::read_file(dir / "out.nibble-part");
   const QuantizeResult whole = quantize(dir);
   REQUIRE(whole.n_resumed > 2);
   leave_half();
   part[part.size() / 2] = static_cast<char>(part[part.size() / 2] ^ 1);
-  test::write_file(dir / "out.gguf.nibble-part", part);
+  test::write_file(dir / "out.nibble-part", part);
   CHECK(quantize(dir).n_resumed < whole.n_resumed);
   CHECK(test::read_file(dir / kOut) == expected());
   // A journal of any length that is cut or wrong is harmless.
   leave_half();
-  const std::string journal = test::read_file(dir / "out.gguf.nibble-journal");
-  const std::string left = test::read_file(dir / "out.gguf.nibble-part");
+  const std::string journal = test::read_file(dir / "out.nibble-journal");
+  const std::string left = test::read_file(dir / "out.nibble-part");
   for (size_t i = 0; i < journal.size(); i += 5) {
     for (const bool flip : {false, true}) {
       std::string bad = flip ? journal : journal.substr(0, i);
       if (flip) bad[i] = static_cast<char>(bad[i] ^ 0x10);
-      test::write_file(dir / "out.gguf.nibble-journal", bad);
-      test::write_file(dir / "out.gguf.nibble-part", left);
+      test::write_file(dir / "out.nibble-journal", bad);
+      test::write_file(dir / "out.nibble-part", left);
       quantize(dir);
       CHECK(test::read_file(dir / kOut) == expected());
       CHECK(dir.names() == Names{kIn, kOut});

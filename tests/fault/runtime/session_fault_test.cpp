@@ -1,21 +1,15 @@
 // Saving and loading a session under every failure of the system: the old file stays
 // byte-identical, nothing is left in the folder, the error names path and cause, and the session
 // goes on.
-#include <cerrno>
-#include <cstring>
-
-#include "formats/io/error.h"
 #include "runtime/engine/session_file.h"
-#include "tests/fault/faults.h"
-#include "tests/support/catch.h"
-#include "tests/support/temp_dir.h"
+#include "tests/fault/outcome.h"
 #include "tests/support/toy_model.h"
 
 using namespace nibble;
 using Catch::Matchers::Contains;
 using faults::Call;
 using faults::Plan;
-using Names = std::set<std::string>;
+using faults::Writing;
 
 namespace {
 
@@ -41,32 +35,12 @@ struct Sessions {
   std::string good;
 };
 
-// Returns whether the plan struck.
-bool check_save(Sessions& s, const Plan& plan) {
-  const test::TempDir dir;
-  test::write_file(dir / "saved", "the old file");
-  std::string message;
-  bool struck = false;
-  {
-    const faults::Armed armed(plan);
-    try {
-      save_session(s.session, {}, dir / "saved");
-    } catch (const Error& error) {
-      message = error.message();
-    }
-    struck = armed.struck();
-  }
-  INFO(faults::name(plan.call) << " number " << plan.nth << ": " << message);
-  CHECK(dir.names() == Names{"saved"});
-  const bool is_new =
-      message.empty() || message.find("the new file is in place") != std::string::npos;
-  CHECK(test::read_file(dir / "saved") == (is_new ? s.good : "the old file"));
-  if (!message.empty()) {
-    CHECK_THAT(message, Contains(std::strerror(plan.error)) && Contains(dir.path()));
-  }
-  return struck;
+Writing saving(const Session& session) {
+  return {"save",
+          [&session](const test::TempDir& dir) { save_session(session, {}, dir / faults::kOut); }};
 }
 
+// Returns whether the plan struck.
 bool check_load(Sessions& s, const Plan& plan) {
   Session other(s.engine, Sessions::options());
   other.sync(std::vector<int32_t>{9, 8});
@@ -91,21 +65,18 @@ bool check_load(Sessions& s, const Plan& plan) {
 
 }  // namespace
 
-TEST_CASE("sessions: every call that fails leaves the old file or the whole new one") {
-  Sessions s;
-  for (const Call call : {Call::open, Call::openat, Call::write, Call::fsync, Call::renameat,
-                          Call::fchmod, Call::fallocate}) {
-    for (const int error : {EIO, ENOSPC}) {
-      for (const bool sticky : {false, true}) {
-        bool struck = true;
-        for (int nth = 1; struck && nth < 100; ++nth) {
-          struck = check_save(s, {call, nth, sticky, error, false});
-        }
-        CHECK_FALSE(struck);
-      }
-    }
-  }
-  for (int nth = 1; check_save(s, {Call::write, nth, true, 0, true}); ++nth) CHECK(nth < 10000);
+TEST_CASE("sessions: each system call of saving fails, once and for ever") {
+  const Sessions s;
+  const Writing save = saving(s.session);
+  CHECK(save.undisturbed() == s.good);
+  faults::check_failures(
+      save, {Call::open, Call::openat, Call::write, Call::fsync, Call::ftruncate, Call::fallocate,
+             Call::fchmod, Call::fcntl, Call::renameat, Call::close, Call::fstat});
+}
+
+TEST_CASE("sessions: interrupted calls and short writes of saving change nothing") {
+  const Sessions s;
+  faults::check_interruptions(saving(s.session));
 }
 
 TEST_CASE("sessions: every call that fails while one is loaded leaves the session as it was") {
@@ -127,8 +98,8 @@ TEST_CASE("sessions: without memory nothing is lost") {
       Session other(s.engine, Sessions::options());
       other.sync(std::vector<int32_t>{9, 8});
       const test::TempDir dir;
-      test::write_file(dir / "saved", "the old file");
-      const std::string out = dir / "saved";
+      test::write_file(dir / faults::kOut, std::string(faults::kOld));
+      const std::string out = dir / faults::kOut;
       const std::string good = s.dir / "good";
       bool failed = false;
       {
@@ -143,10 +114,10 @@ TEST_CASE("sessions: without memory nothing is lost") {
         struck = none.struck();
       }
       INFO((load ? "load " : "save ") << nth);
-      CHECK(dir.names() == Names{"saved"});
+      CHECK(dir.names() == std::set<std::string>{faults::kOut});
       CHECK(other.n_used() == (load && !failed ? 4 : 2));
       if (failed && !load) {
-        CHECK(test::read_file(out) == "the old file");
+        CHECK(test::read_file(out) == faults::kOld);
       }
     }
     CHECK_FALSE(struck);

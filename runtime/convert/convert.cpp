@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "formats/archive.h"
 #include "formats/hf_folder.h"
 #include "formats/io/bytes.h"
 #include "formats/io/error.h"
@@ -21,7 +22,8 @@ Kind kind_of(const std::string& path) {
   const std::span<const std::byte> bytes = file.bytes();
   refuse_pickle(path, bytes);
   const std::string_view head = as_text(bytes.first(std::min<size_t>(bytes.size(), 9)));
-  if (head.starts_with("GGUF")) return Kind::gguf;
+  // An archive holds a GGUF file, or its reader says what is wrong.
+  if (head.starts_with("GGUF") || probe_archive(bytes)) return Kind::gguf;
   if (head.size() == 9 && head[8] == '{') return Kind::hf;
   if (path.ends_with(".safetensors")) return Kind::hf;  // its reader says what is wrong
   return Kind::llama2c;

@@ -75,6 +75,25 @@ class Split(ToolTest):
         done = run("archive", M, M)
         self.assertEqual(done.returncode, 2)
 
+    def test_archive_as_the_source(self):
+        """What quantize and convert make of an archive is what they make of the file in it."""
+        path = self.path("m.gguf.zst")
+        self.ok("archive", M, path)
+        for name, command, rest in (
+                ("out.gguf", "quantize", ["Q4_0", "--allow-requantize", "--no-card"]),
+                ("out.safetensors", "convert", [])):
+            made = []
+            for source in (M, path):
+                out = self.path(name)
+                self.ok(command, source, out, *rest)
+                with open(out, "rb") as file:
+                    made.append(file.read())
+            self.assertTrue(made[0] == made[1], command)
+            # Nor may it be written over while it is read.
+            self.refused(2, command, path, path, *rest)
+        self.assertEqual(sorted(os.listdir(self.folder)),
+                         ["m.gguf.zst", "out.gguf", "out.safetensors"])
+
     def test_archive_killed(self):
         """Killed at any time, the old file is there or the whole new one, and the next run's folder
         has no litter."""

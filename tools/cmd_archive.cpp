@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "formats/io/error.h"
+#include "formats/io/mapped_file.h"
 #include "runtime/convert/archive_file.h"
 #include "tools/command.h"
 #include "tools/command_line.h"
@@ -45,9 +46,19 @@ std::optional<ArchiveOptions> parse(const Command& self, std::span<const std::st
   return options;
 }
 
+/// Here it is plain whose fault it is; once both files are open, it may be the output's.
+void require_regular(const std::string& in) {
+  try {
+    const MappedFile probe(in);
+  } catch (const Error& e) {
+    rethrow_open_error(e);
+  }
+}
+
 ArchiveFileResult convert(const ArchiveOptions& options, const ArchiveFileOptions& how) {
   if (!options.undo) return archive_file(open_input(options.in), options.out, how);
   const std::string in = find_model(options.in, model_folder());
+  require_regular(in);
   try {
     return unarchive_file(in, options.out, how);
   } catch (const Error& e) {

@@ -94,6 +94,31 @@ class Split(ToolTest):
         self.assertEqual(sorted(os.listdir(self.folder)),
                          ["m.gguf.zst", "out.gguf", "out.safetensors"])
 
+    def test_ways_back_refuse_what_is_no_file(self):
+        archive, packed, part = self.path("a.zst"), self.path("k.gguf"), self.path("p")
+        hard, fifo, folder = self.path("h"), self.path("fifo"), self.path("folder")
+        self.ok("archive", M, archive)
+        self.ok("pack", M, packed)
+        self.ok("split", M, part, "--max-size", "40M")
+        os.mkfifo(fifo)
+        os.mkdir(folder)
+        before = sorted(os.listdir(self.folder))
+        kinds = {fifo: "a pipe", folder: "a folder", "/dev/zero": "a device", "/dev/null": "a device"}
+        ways = (["archive", "--undo", archive], ["pack", "--undo", packed],
+                ["merge", part + "-00001-of-00003.gguf"])
+        for way in ways:
+            for path, kind in kinds.items():
+                with self.subTest(way=way, path=path):
+                    error, _ = self.refused(2, *way, path, timeout=20)
+                    self.assertIn(f"{path}: expected a regular file to write, got {kind}", error)
+                    error, _ = self.refused(3, *way[:-1], path, self.path("new"), timeout=20)
+                    self.assertIn(f"{path}: expected a regular file, got {kind}", error)
+            os.link(way[-1], hard)
+            error, _ = self.refused(2, *way, hard, timeout=20)
+            self.assertIn("not an input", error)
+            os.remove(hard)
+        self.assertEqual(sorted(os.listdir(self.folder)), before)
+
     def test_archive_killed(self):
         """Killed at any time, the old file is there or the whole new one, and the next run's folder
         has no litter."""

@@ -238,6 +238,27 @@ def processes_plain(name):
     return name.startswith(("unigram", "sentencepiece"))
 
 
+def newer_characters(name):
+    """Code points that `tokenizers` and nibble take from different versions of Unicode: its WordPiece
+    knows marks, punctuation and format characters of version 8, its patterns characters that Debian's PCRE2 (version
+    14, as this Python's) does not have yet."""
+    points = [c for c in map(chr, range(0x110000)) if not "\ud800" <= c < "\ue000"]
+    if name.startswith("byte-level"):
+        return {c for c in points if unicodedata.category(c) == "Cn"}
+    if not name.startswith("wordpiece"):
+        return set()
+    strip = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False,
+                                       strip_accents=True, lowercase=False)
+    clean = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=False,
+                                       strip_accents=False, lowercase=False)
+    cut = pre_tokenizers.BertPreTokenizer()
+    return {c for c in points
+            if (unicodedata.category(c) == "Mn") != (strip.normalize_str(c) == "")
+            or (unicodedata.category(c)[0] == "P") > (len(cut.pre_tokenize_str(f"x{c}y")) == 3)
+            or unicodedata.category(c) == "Cf" and clean.normalize_str(f"x{c}y") != "xy"
+            or unicodedata.category(c) == "Cn"}
+
+
 def check(nibble, count=100000, only=""):
     samples = texts(int(count))
     failed = 0
@@ -262,7 +283,12 @@ def check(nibble, count=100000, only=""):
         assert len(got) == len(samples)
         cases = [c for c in zip(samples, encode(samples), got) if c[1] is not None]
         wrong = [(t, w, g) for t, w, g in cases if w != g]
-        print(f"{name}: {len(cases)} texts, {len(wrong)} differ", flush=True)
+        newer = newer_characters(name) if wrong else set()
+        explained = [t for t, w, g in wrong if newer & set(t)]
+        wrong = [case for case in wrong if not newer & set(case[0])]
+        print(f"{name}: {len(cases)} texts, {len(wrong)} differ" + (
+            f"; {len(explained)} more, with characters of a newer Unicode" if explained else ""),
+            flush=True)
         for t, w, g in wrong[:4]:
             print(f"  {t!a}\n    expected {w}\n    got      {g}")
         failed += bool(wrong)

@@ -295,6 +295,31 @@ TEST_CASE("a number that is not finite, or that the type does not hold, is refus
   CHECK(with(65519.0f).second == "converted");
 }
 
+TEST_CASE("patterns are known by the spelling of checkpoints too") {
+  const auto split = [](const char* pattern) {
+    return json{{"type", "Split"},
+                {"pattern", {{"Regex", pattern}}},
+                {"behavior", "Isolated"},
+                {"invert", false}};
+  };
+  const json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+  const auto converts = [&](json patterns) {
+    patterns.push_back(bytes);
+    ModelCopy copy("llama_bias");
+    copy.edit("tokenizer.json", [&](json& tokenizer) {
+      tokenizer["pre_tokenizer"]["pretokenizers"] = patterns;
+      tokenizer["model"]["ignore_merges"] = false;
+    });
+    return refusal(copy.path());
+  };
+  const char* bloom = " ?[^(\\s|[.,!?…。，、।۔،])]+";
+  CHECK(converts({split(bloom)}) == "converted");
+  CHECK(converts({split(bloom), split("\\p{N}")}) == "converted");
+  CHECK(converts({split("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?"
+                        "[^\\s\\p{L}\\p{N}\\r\\n]+|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+")}) ==
+        "converted");
+}
+
 TEST_CASE("what tokenizer.json may not say is refused by name") {
   using P = json::json_pointer;
   const auto tokenizer = refusal_of_tokenizer;
